@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modules.core.errors import BadInput, NotFound, OutOfSpace
+from modules.core.settings import Settings, known_settings
+from modules.core.settings_table import SETTINGS
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
+def test_every_setting_accepts_its_default(row: Any) -> None:
+    settings = Settings(None)
+    assert settings.view().with_overrides({row.key: row.default})[row.key] == row.default
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
+def test_every_setting_refuses_a_value_of_another_kind(row: Any) -> None:
+    with pytest.raises(BadInput, match=row.key):
+        Settings(None).view().with_overrides({row.key: {"not": "a value"}})
+
+
+def test_defaults_are_those_of_a1111_but_for_the_stricter_ones() -> None:
+    kept = Path("modules/core/a1111_settings.json")
+    theirs = json.loads((Path(__file__).parents[2] / kept).read_text(encoding="utf-8"))
+    differing = {r.key for r in SETTINGS if r.key in theirs and theirs[r.key] != r.default}
+    assert differing == {"api_enable_requests"}
+
+
+def test_update_keeps_unknown_keys_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"some_extension_key": [1, 2], "eta_ddim": 0.5}')
+    settings = Settings(file)
+    assert settings.view()["eta_ddim"] == 0.5
+    settings.update({"n_rows": 2})
+    assert json.loads(file.read_text()) == {
+        "some_extension_key": [1, 2],
+        "eta_ddim": 0.5,
+        "n_rows": 2,
+    }
+
+
+def test_update_writes_only_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    settings = Settings(file)
+    assert settings.update({"n_rows": 3, "eta_ddim": 0.0}) == {"n_rows"}
+    assert json.loads(file.read_text()) == {"n_rows": 3}
+    settings.update({"n_rows": -1})
+    assert json.loads(file.read_text()) == {}
+
+
+def test_update_applies_all_or_nothing(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "config.json")
+    with pytest.raises(NotFound, match="eta_ddmi.*did you mean 'eta_ddim'"):
+        settings.update({"n_rows": 3, "eta_ddmi": 1})
+    with pytest.raises(BadInput, match="n_rows.*-1 to 16"):
+        settings.update({"eta_ddim": 0.5, "n_rows": 99})
+    assert settings.view().changed() == {}
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_all_settings_can_be_sent_back_as_they_were_read() -> None:
+    settings = Settings(None)
+    assert settings.update(dict(settings.view())) == set()
+    assert set(settings.view()) == set(known_settings())
+
+
+def test_view_does_not_change_when_settings_do() -> None:
+    settings = Settings(None)
+    view = settings.view()
+    settings.update({"eta_ddim": 1.0})
+    assert view["eta_ddim"] == 0.0
+    assert settings.view()["eta_ddim"] == 1.0
+
+
+def test_overrides_touch_only_their_view() -> None:
+    settings = Settings(None)
+    view = settings.view().with_overrides({"CLIP_stop_at_last_layers": 2})
+    assert view["CLIP_stop_at_last_layers"] == 2
+    assert view.changed() == {"CLIP_stop_at_last_layers": 2}
+    assert settings.view()["CLIP_stop_at_last_layers"] == 1
+
+
+def test_unreadable_file_is_kept_and_defaults_are_used(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("{ not json")
+    assert Settings(file).view().changed() == {}
+    assert (tmp_path / "config.unreadable.json").read_text() == "{ not json"
+
+
+def test_file_that_cannot_be_written_leaves_the_settings_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file where a folder is needed")
+    settings = Settings(None)
+    settings._file = tmp_path / "folder" / "config.json"
+    with pytest.raises(OutOfSpace, match="config.json cannot be written"):
+        settings.update({"n_rows": 1})
+    assert settings.view()["n_rows"] == -1
+
+
+def test_concurrent_updates_lose_nothing(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "config.json")
+    keys = ["eta_ddim", "skip_early_cond", "beta_dist_alpha", "beta_dist_beta"]
+    threads = [threading.Thread(target=settings.update, args=({key: 0.3},)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert json.loads((tmp_path / "config.json").read_text()) == dict.fromkeys(keys, 0.3)
