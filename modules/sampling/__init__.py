@@ -1,0 +1,1 @@
+"""Sampling: noise, schedules, samplers and guidance over any network. Knows no model files."""

@@ -1,0 +1,116 @@
+"""The list of samplers: names, aliases, functions and what each needs. Feeds UI, API and tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from modules.core.errors import NotFound
+from modules.sampling import dpm, dpmpp, euler, restart, sde, timestep_samplers, unipc
+from modules.sampling.sigmas import SCHEDULERS, Scheduler, find_scheduler
+from modules.sampling.walk import Sampler
+
+Levels = Literal["sigmas", "range", "timesteps"]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerRow:
+    """One sampler.
+
+    levels: what it walks over; "range" takes only the ends of the sigmas in txt2img.
+    scheduler: the schedule that Automatic means. is_second_order: two network calls a step,
+    so prompt schedules count twice the steps. uses_*: which options reach it (A1111 1.10).
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    function: Sampler
+    levels: Levels = "sigmas"
+    scheduler: str = "automatic"
+    is_second_order: bool = False
+    uses_brownian_noise: bool = False
+    discards_next_to_last_sigma: bool = False
+    uses_ensd: bool = False
+    uses_eta: bool = False
+    uses_churn: bool = False
+    uses_s_noise: bool = False
+    solver_type: str = ""
+    is_consistency: bool = False
+    needs_uncond: bool = False
+    cfg_multiplier: float = 1.0
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The option strings that the REST list of samplers shows."""
+        shown = {
+            "scheduler": "" if self.scheduler == "automatic" else self.scheduler,
+            "second_order": "True" if self.is_second_order else "",
+            "brownian_noise": "True" if self.uses_brownian_noise else "",
+            "solver_type": self.solver_type,
+            "discard_next_to_last_sigma": "True" if self.discards_next_to_last_sigma else "",
+            "uses_ensd": "True" if self.uses_ensd else "",
+        }
+        return {key: value for key, value in shown.items() if value}
+
+    def total_steps(self, steps: int) -> int:
+        """Network calls that prompt schedules count with."""
+        return steps * 2 if self.is_second_order else steps
+
+
+SAMPLERS: tuple[SamplerRow, ...] = (
+    SamplerRow("DPM++ 2M", ("k_dpmpp_2m",), dpmpp.dpmpp_2m, scheduler="karras"),
+    SamplerRow("DPM++ SDE", ("k_dpmpp_sde",), sde.dpmpp_sde, scheduler="karras", is_second_order=True, uses_brownian_noise=True, uses_eta=True, uses_s_noise=True),
+    SamplerRow("DPM++ 2M SDE", ("k_dpmpp_2m_sde",), sde.dpmpp_2m_sde, scheduler="exponential", uses_brownian_noise=True, uses_eta=True, uses_s_noise=True),
+    SamplerRow("DPM++ 2M SDE Heun", ("k_dpmpp_2m_sde_heun",), sde.dpmpp_2m_sde_heun, scheduler="exponential", uses_brownian_noise=True, uses_eta=True, uses_s_noise=True, solver_type="heun"),
+    SamplerRow("DPM++ 2S a", ("k_dpmpp_2s_a",), dpmpp.dpmpp_2s_ancestral, scheduler="karras", is_second_order=True, uses_ensd=True, uses_eta=True, uses_s_noise=True),
+    SamplerRow("DPM++ 3M SDE", ("k_dpmpp_3m_sde",), sde.dpmpp_3m_sde, scheduler="exponential", discards_next_to_last_sigma=True, uses_brownian_noise=True, uses_eta=True, uses_s_noise=True),
+    SamplerRow("Euler a", ("k_euler_a", "k_euler_ancestral"), euler.euler_ancestral, uses_ensd=True, uses_eta=True),
+    SamplerRow("Euler", ("k_euler",), euler.euler, uses_churn=True, uses_s_noise=True),
+    SamplerRow("LMS", ("k_lms",), euler.lms),
+    SamplerRow("Heun", ("k_heun",), euler.heun, is_second_order=True, uses_churn=True, uses_s_noise=True),
+    SamplerRow("DPM2", ("k_dpm_2",), dpm.dpm_2, scheduler="karras", is_second_order=True, discards_next_to_last_sigma=True, uses_churn=True, uses_s_noise=True),
+    SamplerRow("DPM2 a", ("k_dpm_2_a",), dpm.dpm_2_ancestral, scheduler="karras", is_second_order=True, discards_next_to_last_sigma=True, uses_ensd=True, uses_eta=True, uses_s_noise=True),
+    SamplerRow("DPM fast", ("k_dpm_fast",), dpm.dpm_fast, levels="range", uses_ensd=True, uses_eta=True, uses_s_noise=True),
+    SamplerRow("DPM adaptive", ("k_dpm_ad",), dpm.dpm_adaptive, levels="range", uses_ensd=True, uses_eta=True),
+    SamplerRow("Restart", ("restart",), restart.restart, scheduler="karras", is_second_order=True),
+    SamplerRow("DDIM", ("ddim",), timestep_samplers.ddim, levels="timesteps", uses_eta=True),
+    SamplerRow("DDIM CFG++", ("ddim_cfgpp",), timestep_samplers.ddim_cfgpp, levels="timesteps", uses_eta=True, needs_uncond=True, cfg_multiplier=timestep_samplers.CFG_PLUS_PLUS_SCALE),
+    SamplerRow("PLMS", ("plms",), timestep_samplers.plms, levels="timesteps"),
+    SamplerRow("UniPC", ("unipc",), unipc.unipc, levels="timesteps"),
+    SamplerRow("LCM", ("k_lcm",), euler.lcm, is_consistency=True),
+)  # fmt: skip
+
+
+def find_sampler(name: str) -> SamplerRow:
+    """The row with this exact name or alias, else without regard to case. Raises NotFound."""
+    for row in SAMPLERS:
+        if name in (row.name, *row.aliases):
+            return row
+    for row in SAMPLERS:
+        if name.lower() in (row.name.lower(), *row.aliases):
+            return row
+    raise NotFound("sampler", name, [row.name for row in SAMPLERS])
+
+
+def split_old_name(name: str, scheduler: str | None) -> tuple[str, str | None]:
+    """Names from before A1111 1.9 held the schedule.
+
+    >>> split_old_name("DPM++ 2M SDE Karras", None)
+    ('DPM++ 2M SDE', 'Karras')
+    >>> split_old_name("Euler a", "Karras")
+    ('Euler a', 'Karras')
+    """
+    if name in {row.name for row in SAMPLERS}:
+        return name, scheduler
+    for row in SCHEDULERS:
+        for label in (row.label, row.name, *row.aliases):
+            stem = name.removesuffix(f" {label}")
+            if stem != name:
+                return stem, row.label
+    return name, scheduler
+
+
+def scheduler_for(row: SamplerRow, name: str | None) -> Scheduler:
+    """The schedule in force: what was asked for, or what Automatic means for this sampler."""
+    asked = find_scheduler(name)
+    return asked if asked.function else find_scheduler(row.scheduler)
