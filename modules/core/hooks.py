@@ -29,7 +29,7 @@ class Hook:
 
 
 HOOKS: tuple[Hook, ...] = (
-    Hook("app_started", ("app",), "The server answers; routes may be added."),
+    Hook("app_started", ("server",), "The server answers; routes may be added to the FastAPI app."),
     Hook("model_loaded", ("model",), "A checkpoint has been loaded."),
     Hook("before_process", ("p",), "First of all, before the model is chosen; may change p."),
     Hook("process", ("p",), "The model is there; prompts and seeds are filled in; may change p."),

@@ -36,8 +36,8 @@ class NoiseSchedule:
     """The table of noise levels of a discrete-time model, ascending in sigma."""
 
     def __init__(self, alphas_cumprod: Tensor, quantize: bool = False) -> None:
-        """alphas_cumprod: (T,) float32, descending; `quantize` rounds to table rows."""
-        self.alphas_cumprod = alphas_cumprod.float()
+        """alphas_cumprod: (T,), descending; `quantize` rounds to table rows."""
+        self.alphas_cumprod = alphas_cumprod
         self.sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod) ** 0.5
         self.log_sigmas = self.sigmas.log()
         self.quantize = quantize
@@ -178,19 +178,19 @@ class TimestepVelocity:
 
     def __call__(self, x: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
         v = self.network(x, t.float(), cond)
-        alpha = self.schedule.alphas_cumprod.to(x.device)[t.long()]
+        alpha = self.schedule.alphas_cumprod.to(x.device)[t.long()].float()
         return _like_image(alpha.sqrt(), x) * v + _like_image((1 - alpha).sqrt(), x) * x
 
 
 def effective_alphas(
     alphas_cumprod: Tensor, *, downcast: bool = False, zero_terminal_snr: bool = False
 ) -> Tensor:
-    """The noise table that the settings ask for: (T,) float32 in, (T,) float32 out.
+    """The noise table (T,) that the settings ask for; float32, or float16 with `downcast`.
 
-    `downcast` passes it through float16 (A1111 before 1.7); `zero_terminal_snr` shifts and
+    `downcast` computes with float16 sigmas as A1111 before 1.7 did; `zero_terminal_snr` shifts and
     scales sqrt(alphas) so that the last step is pure noise (Lin et al. 2023, algorithm 1).
     """
-    alphas = alphas_cumprod.half().float() if downcast else alphas_cumprod.float()
+    alphas = alphas_cumprod.half() if downcast else alphas_cumprod.float()
     if not zero_terminal_snr:
         return alphas
     roots = alphas.sqrt()

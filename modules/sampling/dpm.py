@@ -51,11 +51,12 @@ def dpm_fast(model: Model, x: Tensor, sigmas: Tensor, walk: Walk) -> Tensor:
     whole, rest = divmod(walk.steps, 3)
     orders = [3] * whole + [rest] if rest else [3] * (whole - 1) + [2, 1]
     times = torch.linspace(float(start), float(end), len(orders) + 1)
-    for step, order in enumerate(orders):
-        t, t_next = times[step], times[step + 1]
+    calls = 0
+    for order, (t, t_next) in zip(orders, pairwise(times)):
         t_down, up = _step_down(t, t_next, end, walk.eta)
         stages = _Stages(model, x, t, t_down)
-        walk.report(step, t.neg().exp(), x - t.neg().exp() * stages.eps)
+        walk.report(calls, t.neg().exp(), x - t.neg().exp() * stages.eps)
+        calls += order
         x = (stages.first, stages.second, stages.third)[order - 1]()
         x = x + up * walk.s_noise * walk.noise(t.neg().exp(), t_next.neg().exp())
     return x
@@ -86,9 +87,7 @@ def dpm_adaptive(model: Model, x: Tensor, sigmas: Tensor, walk: Walk) -> Tensor:
             x = high + up * walk.s_noise * walk.noise(t.neg().exp(), t_next.neg().exp())
             t = t_next
         walk.report(step, t.neg().exp(), denoised)
-    raise BadInput(
-        "sampler_name", "DPM adaptive", "it did not converge on this model; choose another"
-    )
+    raise BadInput("sampler_name", "DPM adaptive", "it does not converge here; choose another")
 
 
 def _midpoint_step(

@@ -28,7 +28,10 @@ from modules.sampling.conditioning import (
 from modules.sampling.denoiser import Denoiser
 
 Blend = Callable[[Tensor, Tensor, "Guidance"], Tensor]
-"""(latent or prediction (B, C, h, w), level (B,), guidance) -> the same with the kept part put back."""
+"""(latent or prediction (B, C, h, w), level (B,), guidance) -> it with the kept part put back."""
+
+Padding = Literal["none", "empty", "v0"]
+"""How a prompt and a negative of different lengths are brought to one: A1111's settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class GuidanceSettings:
     s_min_uncond_all: bool = False
     skip_early_cond: float = 0.0
     batch_cond_uncond: bool = True
-    pad: Literal["none", "empty", "v0"] = "none"
+    pad: Padding = "none"
     empty_prompt: Tensor | None = None
     always_uncond: bool = False
     blend: Blend | None = None

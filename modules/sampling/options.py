@@ -44,5 +44,5 @@ class SamplerOptions:
     uni_pc_lower_order_final: bool = True
     beta_dist_alpha: float = 0.6
     beta_dist_beta: float = 0.6
-    img2img_fix_steps: bool = False
-    img2img_extra_noise: float = 0.0
+    sd_noise_schedule: Literal["Default", "Zero Terminal SNR"] = "Default"
+    use_downcasted_alpha_bar: bool = False

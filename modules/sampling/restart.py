@@ -74,4 +74,5 @@ def _karras(count: int, sigma_min: Tensor, sigma_max: Tensor) -> Tensor:
     """`count` sigmas from high to low (Karras et al. 2022, eq. 5)."""
     ramp = torch.linspace(0, 1, count)
     low, high = float(sigma_min) ** (1 / RHO), float(sigma_max) ** (1 / RHO)
-    return (high + ramp * (low - high)) ** RHO
+    sigmas: Tensor = (high + ramp * (low - high)) ** RHO
+    return sigmas

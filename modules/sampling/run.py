@@ -6,132 +6,59 @@ files, no text and no pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from modules.core.errors import Interrupted
 from modules.sampling.brownian import BrownianNoise
-from modules.sampling.conditioning import ImagePrompt, ScheduledCond
 from modules.sampling.denoiser import (
     ConsistencyDenoiser,
     ConsistencySchedule,
     Denoiser,
     EpsilonDenoiser,
-    Network,
     NoiseSchedule,
     TimestepEpsilon,
     TimestepVelocity,
     VelocityDenoiser,
+    effective_alphas,
 )
-from modules.sampling.guidance import (
-    Blend,
-    Guidance,
-    GuidanceHooks,
-    GuidanceSettings,
-    GuidedModel,
-    Refiner,
-)
+from modules.sampling.guidance import Guidance, GuidanceSettings, GuidedModel, Padding, Refiner
 from modules.sampling.noise import ImageNoise
 from modules.sampling.options import SamplerOptions
+from modules.sampling.plan import (
+    Listeners,
+    Prompts,
+    Refinement,
+    SampledModel,
+    SamplePlan,
+    Start,
+    StepCallback,
+    StepReport,
+)
 from modules.sampling.sigmas import make_sigmas
 from modules.sampling.table import SamplerRow, find_sampler, scheduler_for
 from modules.sampling.timestep_samplers import make_timesteps
 from modules.sampling.walk import Walk
 
+__all__ = [
+    "Listeners",
+    "Prompts",
+    "Refinement",
+    "SamplePlan",
+    "SampledModel",
+    "Start",
+    "StepCallback",
+    "StepReport",
+    "img2img_steps",
+    "prompt_steps",
+    "sample",
+    "sample_from",
+    "sampler_sigmas",
+]
+
 LARGEST_STRENGTH = 0.999
-
-
-@dataclass(frozen=True, slots=True)
-class SampledModel:
-    """A network with its noise table: (T,) float32 alphas_cumprod on the CPU."""
-
-    network: Network
-    alphas_cumprod: Tensor
-    prediction: Literal["epsilon", "v"] = "epsilon"
-    is_sdxl: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """One positive and one negative per image, encoded for one model."""
-
-    positive: Sequence[ImagePrompt]
-    negative: Sequence[ScheduledCond]
-    empty: Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePlan:
-    """How to sample one batch.
-
-    sampler, scheduler: names of the tables (scheduler None: Automatic).
-    image_cfg_scale: instruct-pix2pix models only. image_cond: (B, C, h, w) channels beside the
-    latent. blend: puts the kept part of a picture back at each step (inpainting).
-    """
-
-    sampler: str
-    steps: int
-    cfg_scale: float
-    scheduler: str | None = None
-    options: SamplerOptions = field(default_factory=SamplerOptions)
-    image_cfg_scale: float | None = None
-    image_cond: Tensor | None = None
-    blend: Blend | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A picture to start from: latent (B, C, h, w) float32.
-
-    fix_steps: walk exactly the plan's steps whatever the strength (hires passes, and img2img
-    with `img2img_fix_steps`). extra_noise: share of the noise added once more.
-    """
-
-    latent: Tensor
-    denoising_strength: float
-    fix_steps: bool = False
-    extra_noise: float = 0.0
-    on_extra_noise: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """One step done: `step` of `steps` (from 1), its level, and x0 (B, C, h, w) as of now.
-
-    The level is a sigma, or a timestep with DDIM, PLMS and UniPC. DPM adaptive may take more
-    steps than `steps`.
-    """
-
-    step: int
-    steps: int
-    sigma: float
-    denoised: Tensor
-
-
-StepCallback = Callable[[StepReport], bool]
-"""Called after each step; True stops the run (Interrupted is raised)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refinement:
-    """A second model for the last part of the way; `load` gives it when its time has come."""
-
-    switch_at: float
-    load: Callable[[], tuple[SampledModel, Prompts]]
-    by_steps: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who is told and asked during a run."""
-
-    on_step: StepCallback | None = None
-    hooks: GuidanceHooks = field(default_factory=GuidanceHooks)
-    refinement: Refinement | None = None
 
 
 @torch.no_grad()
@@ -196,9 +123,8 @@ def prompt_steps(sampler: str, steps: int) -> int:
 def sampler_sigmas(plan: SamplePlan, model: SampledModel, steps: int | None = None) -> Tensor:
     """The descending sigmas that a sigma sampler walks: float32 on the CPU."""
     row = find_sampler(plan.sampler)
-    return _sigmas(
-        plan, row, _schedule(row, model, plan.options), model.is_sdxl, steps or plan.steps
-    )
+    schedule = _schedule(row, model, plan.options)
+    return _sigmas(plan, row, schedule, model.is_sdxl, steps or plan.steps)
 
 
 class _Run:
@@ -271,16 +197,9 @@ class _Run:
         `span`: sigmas that the Brownian path covers."""
         row, options = self._row, self._plan.options
         guidance = self._guidance(steps)
-        brownian = row.uses_brownian_noise and span is not None
-        seeds = self._noise.request.seeds
-        fresh = (
-            BrownianNoise(x, span, seeds, options.randn_source)
-            if brownian
-            else (lambda sigma, sigma_next: self._noise.next())
-        )
         default_eta = options.eta_ddim if row.levels == "timesteps" else options.eta_ancestral
         walk = Walk(
-            noise=fresh,
+            noise=self._fresh_noise(x, span),
             report=self._reporter(count),
             steps=count,
             schedule=self._schedule,
@@ -293,7 +212,14 @@ class _Run:
             s_tmax=options.s_tmax or float("inf"),
             s_noise=options.s_noise if row.uses_s_noise else 1.0,
         )
-        return row.function(guidance, x, levels, walk)
+        return row.sampler()(guidance, x, levels, walk)
+
+    def _fresh_noise(self, like: Tensor, span: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+        """Where the sampler's own noise comes from: one Brownian path per image, or its stream."""
+        if self._row.uses_brownian_noise and span is not None:
+            seeds = self._noise.request.seeds
+            return BrownianNoise(like, span, seeds, self._plan.options.randn_source)
+        return lambda level, level_next: self._noise.next()
 
     def _reporter(self, count: int) -> Callable[[int, Tensor, Tensor], None]:
         on_step = self._listeners.on_step
@@ -315,11 +241,7 @@ class _Run:
             s_min_uncond_all=options.s_min_uncond_all,
             skip_early_cond=options.skip_early_cond,
             batch_cond_uncond=options.batch_cond_uncond,
-            pad="v0"
-            if options.pad_cond_uncond_v0
-            else "empty"
-            if options.pad_cond_uncond
-            else "none",
+            pad=_padding(options),
             empty_prompt=self._prompts.empty,
             always_uncond=row.needs_uncond,
             blend=plan.blend,
@@ -359,7 +281,12 @@ class _Run:
 
 
 def _schedule(row: SamplerRow, model: SampledModel, options: SamplerOptions) -> NoiseSchedule:
-    schedule = NoiseSchedule(model.alphas_cumprod.cpu(), options.enable_quantization)
+    alphas = effective_alphas(
+        model.alphas_cumprod.cpu(),
+        downcast=options.use_downcasted_alpha_bar,
+        zero_terminal_snr=options.sd_noise_schedule == "Zero Terminal SNR",
+    )
+    schedule = NoiseSchedule(alphas, options.enable_quantization)
     return ConsistencySchedule(schedule) if row.is_consistency else schedule
 
 
@@ -382,6 +309,12 @@ def _sigmas(
     count = steps + 1 if discards else steps
     sigmas = make_sigmas(scheduler, count, schedule, plan.options, is_sdxl=is_sdxl)
     return torch.cat([sigmas[:-2], sigmas[-1:]]) if discards else sigmas
+
+
+def _padding(options: SamplerOptions) -> Padding:
+    if options.pad_cond_uncond_v0:
+        return "v0"
+    return "empty" if options.pad_cond_uncond else "none"
 
 
 def _add_extra_noise(x: Tensor, noise: Tensor, start: Start, scale: float) -> Tensor:

@@ -1,6 +1,6 @@
 """Noise schedules: pure functions from a number of steps to descending sigmas.
 
-A row of SCHEDULERS names each; `make_sigmas` applies the settings as A1111 1.10 does. Every
+A row of `table.SCHEDULERS` names each; `make_sigmas` applies the settings as A1111 1.10 does. Every
 schedule but KL Optimal ends with 0; KL Optimal ends at sigma_min.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modules.core.errors import NotFound
 from modules.sampling.denoiser import NoiseSchedule
 from modules.sampling.options import SamplerOptions
+from modules.sampling.table import Scheduler
 
 OLD_KARRAS_RANGE = (0.1, 10.0)
 
@@ -63,18 +63,6 @@ class ScheduleRequest:
 
 
 Schedule = Callable[[ScheduleRequest], Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Scheduler:
-    """One row of the schedule list. `default_rho` -1: takes no rho. `function` None: Automatic."""
-
-    name: str
-    label: str
-    function: Schedule | None
-    default_rho: float = -1.0
-    need_inner_model: bool = False
-    aliases: tuple[str, ...] = ()
 
 
 def uniform(request: ScheduleRequest) -> Tensor:
@@ -157,30 +145,6 @@ def beta(request: ScheduleRequest) -> Tensor:
     return _end_with_zero(torch.tensor(request.sigma_min + quantiles * spread).float())
 
 
-SCHEDULERS: tuple[Scheduler, ...] = (
-    Scheduler("automatic", "Automatic", None),
-    Scheduler("uniform", "Uniform", uniform, need_inner_model=True),
-    Scheduler("karras", "Karras", karras, default_rho=7.0),
-    Scheduler("exponential", "Exponential", exponential),
-    Scheduler("polyexponential", "Polyexponential", polyexponential, default_rho=1.0),
-    Scheduler("sgm_uniform", "SGM Uniform", sgm_uniform, need_inner_model=True, aliases=("SGMUniform",)),
-    Scheduler("kl_optimal", "KL Optimal", kl_optimal),
-    Scheduler("align_your_steps", "Align Your Steps", align_your_steps),
-    Scheduler("simple", "Simple", simple, need_inner_model=True),
-    Scheduler("normal", "Normal", normal, need_inner_model=True),
-    Scheduler("ddim", "DDIM", ddim_uniform, need_inner_model=True),
-    Scheduler("beta", "Beta", beta),
-)  # fmt: skip
-
-
-def find_scheduler(name: str | None) -> Scheduler:
-    """The row with this name, label or alias; None and "" mean Automatic. Raises NotFound."""
-    for row in SCHEDULERS:
-        if (name or "automatic") in (row.name, row.label, *row.aliases):
-            return row
-    raise NotFound("scheduler", name, [row.label for row in SCHEDULERS])
-
-
 def make_sigmas(
     scheduler: Scheduler,
     steps: int,
@@ -193,7 +157,7 @@ def make_sigmas(
     low, high = model.sigma_min, model.sigma_max
     if options.use_old_karras_scheduler_sigmas:
         low, high = OLD_KARRAS_RANGE
-    function = scheduler.function or uniform
+    function = scheduler.schedule() or uniform
     request = ScheduleRequest(
         steps=steps,
         sigma_min=options.sigma_min or low,

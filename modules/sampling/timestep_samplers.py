@@ -6,6 +6,7 @@ the walk ends at the lowest timestep without a network call there. UniPC has its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,6 @@ import torch
 from torch import Tensor
 
 from modules.sampling.walk import Model, Walk
-
-CFG_PLUS_PLUS_SCALE = 1 / 12.5
-"""What the CFG scale is multiplied by, to put CFG++'s 0..1 on the usual slider."""
 
 
 def make_timesteps(steps: int, total: int) -> Tensor:
@@ -38,12 +36,12 @@ class _Level:
 
     def clean(self, x: Tensor, eps: Tensor) -> Tensor:
         """x0 (Song et al. 2020, eq. 9)."""
-        return (x - (1 - self.alpha) ** 0.5 * eps) / self.alpha**0.5
+        return (x - math.sqrt(1 - self.alpha) * eps) / math.sqrt(self.alpha)
 
     def move(self, clean: Tensor, eps: Tensor) -> Tensor:
         """x at the next level without fresh noise (Song et al. 2020, eq. 12)."""
-        towards = (1 - self.alpha_next - self.spread**2) ** 0.5
-        return self.alpha_next**0.5 * clean + towards * eps
+        towards = math.sqrt(1 - self.alpha_next - self.spread**2)
+        return math.sqrt(self.alpha_next) * clean + towards * eps
 
 
 def ddim(model: Model, x: Tensor, timesteps: Tensor, walk: Walk) -> Tensor:
@@ -93,7 +91,7 @@ def _levels(timesteps: Tensor, walk: Walk, eta: float) -> Iterator[_Level]:
     for row, row_next in zip(reversed(rows[1:]), reversed(rows[:-1])):
         alpha, alpha_next = float(alphas[row]), float(alphas[row_next])
         variance = (1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)
-        yield _Level(torch.tensor(row), alpha, alpha_next, eta * variance**0.5)
+        yield _Level(torch.tensor(row), alpha, alpha_next, eta * math.sqrt(variance))
 
 
 def _adams_bashforth(eps: Sequence[Tensor]) -> Tensor:

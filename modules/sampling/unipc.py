@@ -38,6 +38,8 @@ def unipc(model: Model, x: Tensor, timesteps: Tensor, walk: Walk) -> Tensor:
     """
     options, schedule = walk.options, _Times(walk.schedule.alphas_cumprod)
     count = len(timesteps)
+    if count == 0:
+        return x
     start = (float(timesteps[-1]) + 1) / schedule.rows if walk.starts_midway else 1.0
     points = schedule.points(start, count, options.uni_pc_skip_type)
     highest = min(options.uni_pc_order, count)

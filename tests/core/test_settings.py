@@ -110,3 +110,9 @@ def test_concurrent_updates_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert json.loads((tmp_path / "config.json").read_text()) == dict.fromkeys(keys, 0.3)
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
+def test_setting_is_documented(row: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text(encoding="utf-8")
+    assert f"| `{row.key}` |" in page

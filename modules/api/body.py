@@ -1,0 +1,46 @@
+"""The body of a generation request: the parameters, null for default, described in OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from modules.params import Txt2ImgBody, parameters
+
+
+def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Give each property of the schema its parameter's label and tooltip."""
+    for parameter in parameters(model):
+        entry = schema["properties"].get(parameter.name)
+        if entry is not None:
+            entry["title"] = parameter.face.label
+            if parameter.face.tooltip:
+                entry["description"] = parameter.face.tooltip
+
+
+class Txt2ImgRequest(Txt2ImgBody):
+    """A picture from text. Every field may be left out or null: its default is taken.
+
+    Unknown fields are ignored, whole numbers may come as text or booleans (A1111 1.10 behaviour).
+    """
+
+    model_config = ConfigDict(
+        coerce_numbers_to_str=True, allow_inf_nan=False, json_schema_extra=_describe
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_nulls(cls, values: Any) -> Any:
+        """Leave out what is null, also among the overrides; lists keep theirs."""
+        if not isinstance(values, dict):
+            return values
+        given = _without_nulls(values)
+        overrides = given.get("override_settings")
+        if isinstance(overrides, dict):
+            given["override_settings"] = _without_nulls(overrides)
+        return given
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,181 @@
+"""The lists: samplers, models, styles … each one function and one row of the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from modules.api.route import EaselApp, Route
+from modules.processing.prepare import LATENT_UPSCALERS, PIXEL_UPSCALERS
+from modules.sampling.table import SAMPLERS, SCHEDULERS
+
+SELECTABLE_SCRIPTS: frozenset[str] = frozenset()
+ALWAYS_ON_SCRIPTS: frozenset[str] = frozenset()
+"""Titles in lower case; extensions will fill these lists."""
+
+
+class SamplerItem(BaseModel):
+    """A sampler; `options` holds what differs from the usual, as text."""
+
+    name: str
+    aliases: list[str]
+    options: dict[str, str]
+
+
+class SchedulerItem(BaseModel):
+    """A schedule type."""
+
+    name: str
+    label: str
+    aliases: list[str] | None = None
+    default_rho: float | None = None
+    need_inner_model: bool | None = None
+
+
+class UpscalerItem(BaseModel):
+    """An upscaler."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: str
+    model_name: str | None = None
+    model_path: str | None = None
+    model_url: str | None = None
+    scale: float | None = None
+
+
+class LatentUpscalerItem(BaseModel):
+    """A way to enlarge latents between the two passes of hires fix."""
+
+    name: str
+
+
+class ModelItem(BaseModel):
+    """A checkpoint."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    title: str
+    model_name: str
+    hash: str | None = None
+    sha256: str | None = None
+    filename: str
+    config: str | None = None
+
+
+class VaeItem(BaseModel):
+    """A VAE file."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    filename: str
+
+
+class StyleItem(BaseModel):
+    """A saved piece of prompt."""
+
+    name: str
+    prompt: str | None = None
+    negative_prompt: str | None = None
+
+
+class ScriptsList(BaseModel):
+    """Names of scripts by tab, in lower case."""
+
+    txt2img: list[str]
+    img2img: list[str]
+
+
+def samplers() -> list[SamplerItem]:
+    """All samplers."""
+    return [
+        SamplerItem(name=row.name, aliases=list(row.aliases), options=dict(row.options))
+        for row in SAMPLERS
+    ]
+
+
+def schedulers() -> list[SchedulerItem]:
+    """All schedule types."""
+    return [
+        SchedulerItem(
+            name=row.name,
+            label=row.label,
+            aliases=list(row.aliases) or None,
+            default_rho=row.default_rho,
+            need_inner_model=row.need_inner_model,
+        )
+        for row in SCHEDULERS
+    ]
+
+
+def upscalers() -> list[UpscalerItem]:
+    """The upscalers that work on pictures."""
+    return [UpscalerItem(name=name, scale=4) for name in PIXEL_UPSCALERS]
+
+
+def latent_upscale_modes() -> list[LatentUpscalerItem]:
+    """The upscalers that work on latents."""
+    return [LatentUpscalerItem(name=name) for name in LATENT_UPSCALERS]
+
+
+def sd_models(app: EaselApp) -> list[ModelItem]:
+    """All checkpoints; hashes are there once they have been computed."""
+    return [
+        ModelItem(
+            title=found.title,
+            model_name=found.model_name,
+            hash=found.hash,
+            sha256=found.sha256,
+            filename=str(found.path),
+            config=str(found.config) if found.config else None,
+        )
+        for found in app.models.catalogue.checkpoints()
+    ]
+
+
+def sd_vae(app: EaselApp) -> list[VaeItem]:
+    """All VAE files."""
+    return [
+        VaeItem(model_name=name, filename=str(path))
+        for name, path in app.models.vaes.files().items()
+    ]
+
+
+def prompt_styles(app: EaselApp) -> list[StyleItem]:
+    """All styles."""
+    return [
+        StyleItem(name=style.name, prompt=style.prompt, negative_prompt=style.negative_prompt)
+        for style in app.styles.styles.values()
+    ]
+
+
+def scripts() -> ScriptsList:
+    """Names of the scripts that requests may name."""
+    names = sorted(SELECTABLE_SCRIPTS | ALWAYS_ON_SCRIPTS)
+    return ScriptsList(txt2img=names, img2img=names)
+
+
+def script_info() -> list[dict[str, Any]]:
+    """The scripts' arguments."""
+    return []
+
+
+def extensions() -> list[dict[str, Any]]:
+    """The installed extensions."""
+    return []
+
+
+ROUTES = (
+    Route("GET", "/sdapi/v1/samplers", samplers),
+    Route("GET", "/sdapi/v1/schedulers", schedulers),
+    Route("GET", "/sdapi/v1/upscalers", upscalers),
+    Route("GET", "/sdapi/v1/latent-upscale-modes", latent_upscale_modes),
+    Route("GET", "/sdapi/v1/sd-models", sd_models),
+    Route("GET", "/sdapi/v1/sd-vae", sd_vae),
+    Route("GET", "/sdapi/v1/prompt-styles", prompt_styles),
+    Route("GET", "/sdapi/v1/scripts", scripts),
+    Route("GET", "/sdapi/v1/script-info", script_info),
+    Route("GET", "/sdapi/v1/extensions", extensions),
+)

@@ -1,0 +1,183 @@
+"""POST /sdapi/v1/txt2img: from the body to a job, and from its result to the reply."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+import orjson
+from fastapi import HTTPException, Response
+from pydantic import BaseModel
+
+from modules.api.body import Txt2ImgRequest
+from modules.api.catalogue import ALWAYS_ON_SCRIPTS, SELECTABLE_SCRIPTS
+from modules.api.route import EaselApp, Route, User
+from modules.core.app import App
+from modules.core.errors import Interrupted, NotFound
+from modules.core.settings import TABLE, SettingsView, known_settings
+from modules.images import encode_image
+from modules.params.infotext import read_infotext
+from modules.params.request import Request, only_parameters
+from modules.processing.prepare import prepare_request
+from modules.processing.result import Result
+
+log = logging.getLogger(__name__)
+
+
+class Txt2ImgReply(BaseModel):
+    """What a finished job answers."""
+
+    images: list[str]
+    """Base64 of files in the format of the setting samples_format; grids first."""
+    parameters: dict[str, Any]
+    """All fields of the request, defaults included."""
+    info: str
+    """JSON: seeds, prompts and infotexts of all pictures."""
+
+
+async def txt2img(body: Txt2ImgRequest, app: EaselApp, user: User) -> Response:
+    """Make pictures from text; answers when they are done.
+
+    The job belongs to the server: it goes on when the client disconnects. One that is
+    interrupted answers with the pictures that were finished.
+    """
+    order = await anyio.to_thread.run_sync(_make_order, body, app, user)
+    job = app.jobs.submit(order.request)
+    try:
+        # Shielded: the queue's worker must not find its future cancelled.
+        result = await asyncio.shield(asyncio.wrap_future(job.future))
+    except Interrupted:
+        result = None
+    content = await anyio.to_thread.run_sync(_reply, order, result)
+    return Response(content, media_type="application/json")
+
+
+ROUTES = (Route("POST", "/sdapi/v1/txt2img", txt2img, Txt2ImgReply),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A body made ready: what the queue gets, and what the reply repeats."""
+
+    body: Txt2ImgRequest
+    request: Request
+    warnings: tuple[str, ...]
+
+
+def _make_order(body: Txt2ImgRequest, app: App, user: str) -> _Order:
+    """Raises BadInput, NotFound, and HTTPException 422 for an unknown script."""
+    body, warnings = _with_infotext(body, app)
+    _check_scripts(body)
+    params = only_parameters(body)
+    params["sampler_name"] = body.sampler_name or body.sampler_index
+    request = prepare_request(
+        params,
+        settings=app.settings.view(),
+        catalogue=app.models.catalogue,
+        styles=app.styles,
+        overrides=unrestricted(body.override_settings or {}),
+        task_id=body.force_task_id or "",
+        user=user,
+        save_samples=body.save_images and not body.do_not_save_samples,
+        save_grid=body.save_images and not body.do_not_save_grid,
+        script_name=body.script_name,
+        script_args=tuple(body.script_args),
+        alwayson_scripts=body.alwayson_scripts,
+    )
+    return _Order(body, request, warnings)
+
+
+def unrestricted(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a client may change; the others are left out silently, as A1111 does."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in TABLE or not TABLE[key].restricted
+    }
+
+
+def _with_infotext(body: Txt2ImgRequest, app: App) -> tuple[Txt2ImgRequest, tuple[str, ...]]:
+    """The body with the fields and overrides that it leaves unset taken from its infotext."""
+    if not body.infotext:
+        return body, ()
+    read = read_infotext(body.infotext)
+    unset = {k: v for k, v in read.params.items() if k not in body.model_fields_set}
+    if "sampler_index" in body.model_fields_set:
+        unset.pop("sampler_name", None)
+    overrides = {**read.overrides, **(body.override_settings or {})}
+    warnings = []
+    model = read.overrides.get("sd_model_checkpoint")
+    if model and overrides["sd_model_checkpoint"] == model:
+        try:
+            app.models.catalogue.find(model)
+        except NotFound as error:
+            del overrides["sd_model_checkpoint"]
+            warnings.append(f"The infotext's model was not used: {error}")
+    return body.model_copy(update={**unset, "override_settings": overrides}), tuple(warnings)
+
+
+def _check_scripts(body: Txt2ImgRequest) -> None:
+    """Raises HTTPException 422, worded as A1111 1.10 words it."""
+    name = body.script_name
+    if name and name.lower() not in SELECTABLE_SCRIPTS:
+        raise HTTPException(422, f"Script '{name}' not found")
+    for name in body.alwayson_scripts:
+        if name.lower() in SELECTABLE_SCRIPTS:
+            reason = "Cannot have a selectable script in the always on scripts params"
+            raise HTTPException(422, reason)
+        if name.lower() not in ALWAYS_ON_SCRIPTS:
+            raise HTTPException(422, f"Script '{name}' not found")
+
+
+def _reply(order: _Order, result: Result | None) -> bytes:
+    """The reply as JSON; `result` is None if the job was stopped before any picture."""
+    settings = SettingsView(known_settings(), order.request.settings)
+    images: Sequence[str] = ()
+    if result and order.body.send_images:
+        images = [
+            _encode(image, infotext, settings)
+            for image, infotext in zip(result.images, result.infotexts, strict=True)
+        ]
+    info = dict(result.info) if result else _empty_info(order.request)
+    warnings = [*order.warnings, *(result.warnings if result else ())]
+    if warnings:
+        info["warnings"] = warnings
+    reply = {
+        "images": images,
+        "parameters": order.body.model_dump(mode="json"),
+        "info": json.dumps(info, default=str),
+    }
+    return orjson.dumps(reply)
+
+
+def _encode(image: Any, infotext: str, settings: SettingsView) -> str:
+    data = encode_image(
+        image,
+        settings["samples_format"],
+        infotext if settings["enable_pnginfo"] else "",
+        settings["jpeg_quality"],
+        lossless=settings["webp_lossless"],
+    )
+    return base64.b64encode(data).decode("ascii")
+
+
+def _empty_info(request: Request) -> dict[str, Any]:
+    """`info` of a job without pictures: what was asked for, and empty lists."""
+    params = request.params.model_dump(mode="json")
+    same = (
+        *("prompt", "negative_prompt", "seed", "subseed", "subseed_strength", "width", "height"),
+        *("sampler_name", "cfg_scale", "steps", "batch_size", "denoising_strength", "styles"),
+    )
+    lists = ("all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds", "infotexts")
+    return {
+        **{name: params[name] for name in same},
+        **{name: [] for name in lists},
+        "index_of_first_image": 0,
+        "extra_generation_params": {},
+    }

@@ -1,0 +1,1 @@
+"""What webui.py can be asked to do: serve, generate one picture, run the tests."""

@@ -1,0 +1,156 @@
+"""`python webui.py generate "a red heart" --steps 20 -o heart.png`: one job, no server.
+
+The options are made from the parameter classes; nothing here knows a parameter by name but the
+prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from modules.core.app import App
+from modules.core.errors import BadInput, EaselError
+from modules.images import encode_image
+from modules.jobs.queue import Job
+from modules.params import Txt2ImgParams, parameters
+from modules.processing.prepare import prepare_request
+from modules.processing.result import Result
+from modules.setup.flags import Flags, parse_flags
+
+
+def generate(arguments: list[str], build: Callable[[Flags], App]) -> int:
+    """Make pictures and write their files; returns the exit status, 1 with a message on failure."""
+    parser = make_parser()
+    options, flag_words = parser.parse_known_args(arguments)
+    root = Path(__file__).resolve().parents[2]
+    app = build(parse_flags(flag_words, os.environ, root))
+    try:
+        result = _run(app, options)
+        paths = _write(result, options.output)
+    except (EaselError, OSError) as error:
+        sys.stderr.write(f"webui.py generate: {error}\n")
+        return 1
+    finally:
+        app.jobs.close(timeout_s=5)
+    for warning in result.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser whose options are the parameters of txt2img."""
+    parser = argparse.ArgumentParser(
+        prog="webui.py generate",
+        description="Make pictures from a prompt without a server.",
+        epilog="Flags of webui.py for folders and devices can be given too.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("prompt", help="what to draw")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="file to write (.png, .jpg, .webp)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        dest="settings",
+        help="a setting for this picture alone, such as CLIP_stop_at_last_layers=2",
+    )
+    for parameter in parameters(Txt2ImgParams):
+        if parameter.name != "prompt":
+            _add_option(parser, parameter.name, parameter.field, parameter)
+    return parser
+
+
+def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo, face: Any) -> None:
+    option = "--" + name.replace("_", "-")
+    kind = _value_type(field)
+    shown = f"{face.face.tooltip or face.face.label} (default: {face.ui_default})"
+    shared: dict[str, Any] = {"dest": name, "default": face.ui_default, "help": shown}
+    if kind is bool:
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, **shared)
+    elif kind is tuple:
+        parser.add_argument(option, nargs="+", **shared)
+    else:
+        parser.add_argument(option, type=kind, metavar=kind.__name__.upper(), **shared)
+
+
+def _value_type(field: FieldInfo) -> type:
+    """The plain type of a field: int for Annotated[int | None, …]."""
+    kinds = [kind for kind in typing.get_args(field.annotation) if kind is not type(None)]
+    kind = kinds[0] if kinds and typing.get_origin(field.annotation) is not tuple else None
+    found = kind or typing.get_origin(field.annotation) or field.annotation
+    while typing.get_origin(found) is typing.Annotated:
+        found = typing.get_args(found)[0]
+    return found if isinstance(found, type) else str
+
+
+def _run(app: App, options: argparse.Namespace) -> Result:
+    values = {p.name: getattr(options, p.name) for p in parameters(Txt2ImgParams)}
+    request = prepare_request(
+        values,
+        settings=app.settings.view(),
+        catalogue=app.models.catalogue,
+        overrides=dict(_setting(text) for text in options.settings),
+        save_samples=options.output is None,
+        save_grid=options.output is None,
+    )
+    job = app.jobs.submit(request)
+    _watch(job)
+    return job.future.result()
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A setting's key and value; the value as JSON where it is JSON, else as text."""
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise BadInput("--set", text, "write it as SETTING=VALUE")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _watch(job: Job) -> None:
+    """Show the progress on a terminal until the job ends."""
+    is_terminal = sys.stderr.isatty()
+    while not job.future.done():
+        time.sleep(0.1)
+        progress = job.progress
+        if is_terminal and progress.steps:
+            left = progress.eta_s(time.monotonic())
+            line = f"\r{progress.fraction:4.0%} step {progress.step}/{progress.steps}, {left:.0f} s"
+            sys.stderr.write(line.ljust(50))
+            sys.stderr.flush()
+    if is_terminal:
+        sys.stderr.write("\r".ljust(52) + "\r")
+
+
+def _write(result: Result, output: Path | None) -> list[Path]:
+    """The files of the result; `output` is written here, one numbered file per picture."""
+    if output is None:
+        return [path for path in result.paths if path]
+    first = result.index_of_first_image
+    pictures = list(zip(result.images[first:], result.infotexts[first:]))
+    paths = []
+    for number, (image, infotext) in enumerate(pictures, start=1):
+        name = output.name if len(pictures) == 1 else f"{output.stem}-{number}{output.suffix}"
+        path = output.with_name(name)
+        data = encode_image(image, output.suffix or ".png", infotext)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(data)
+        part.replace(path)
+        paths.append(path)
+    return paths

@@ -1,0 +1,102 @@
+"""`python webui.py`: the page and the REST API on one port, until Ctrl+C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+import webbrowser
+
+import uvicorn
+
+from modules.core.app import VERSION, App
+
+log = logging.getLogger(__name__)
+
+CLOSING_S = 4.0
+"""How long a running job may take to notice that it must end; all in all the exit takes < 5 s."""
+
+
+def serve(app: App) -> int:
+    """Serve until stopped; returns the exit status."""
+    started = time.perf_counter()
+    for warning in app.flags.warnings:
+        log.warning(warning)
+    server = _Server(app, uvicorn.Config(_application(app), **_options(app)))
+    sockets = [server.config.bind_socket()]
+    port = sockets[0].getsockname()[1]
+    _announce(app, port, time.perf_counter() - started)
+    _begin_when_up(app, server)
+    asyncio.run(server.serve(sockets=sockets))
+    return 0
+
+
+def _application(app: App) -> object:
+    from modules.api.server import build_server
+
+    api = build_server(app)
+    if app.flags.nowebui:
+        return api
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
+    from modules.ui.mount import mount_page
+
+    return mount_page(api, app)
+
+
+def _options(app: App) -> dict[str, object]:
+    flags = app.flags
+    return {
+        "host": flags.host,
+        "port": flags.port,
+        "log_level": "warning",
+        "timeout_keep_alive": flags.timeout_keep_alive,
+        "timeout_graceful_shutdown": 1,
+        "ssl_keyfile": str(flags.tls_keyfile) if flags.tls_keyfile else None,
+        "ssl_certfile": str(flags.tls_certfile) if flags.tls_certfile else None,
+        "root_path": flags.subpath,
+        "ws": "none",
+    }
+
+
+def _announce(app: App, port: int, seconds: float) -> None:
+    scheme = "https" if app.flags.tls_certfile else "http"
+    host = "127.0.0.1" if app.flags.host in ("0.0.0.0", "::") else app.flags.host
+    address = f"{scheme}://{host}:{port}{app.flags.subpath}"
+    log.info("Easel %s is ready after %.1f s: %s", VERSION, seconds, address)
+    if app.flags.autolaunch:
+        threading.Timer(0.5, webbrowser.open, (address,)).start()
+
+
+def _begin_when_up(app: App, server: uvicorn.Server) -> None:
+    """Call app_started and load the model, in the background, once the server answers."""
+
+    def begin() -> None:
+        while not server.started and not server.should_exit:
+            time.sleep(0.02)
+        app.hooks.call("app_started", server.config.app)
+        if not app.flags.skip_load_model_at_start:
+            app.models.preload_setting(app.settings.view())
+
+    threading.Thread(target=begin, name="easel-begin", daemon=True).start()
+
+
+class _Server(uvicorn.Server):
+    """Stops the queue as soon as the stop is asked for, so that waiting requests are answered."""
+
+    def __init__(self, app: App, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        if not self.should_exit:
+            log.info("Stopping; the running job is cancelled")
+            threading.Thread(target=self._close, name="easel-close", daemon=True).start()
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+    def _close(self) -> None:
+        deadline = threading.Timer(CLOSING_S, os._exit, (0,))
+        deadline.daemon = True
+        deadline.start()  # a worker that does not listen must not keep the program alive
+        self._app.jobs.close(CLOSING_S)

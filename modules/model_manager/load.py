@@ -1,0 +1,86 @@
+"""The one path from a file or folder to a pipeline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from modules.core.errors import ModelError
+from modules.model_manager.blueprint import Blueprint, Placement
+from modules.model_manager.build import build, build_vae
+from modules.model_manager.diffusers_folder import (
+    is_diffusers_folder,
+    read_diffusers_folder,
+    read_folder_vae,
+)
+from modules.model_manager.ldm_file import read_ldm_checkpoint, read_ldm_vae
+from modules.model_manager.probe import probe_prediction
+from modules.model_manager.tensor_file import Progress
+from modules.pipelines.sd import StableDiffusion
+
+log = logging.getLogger(__name__)
+
+PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin"})
+
+
+def load_checkpoint(
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    vae: Path | None = None,
+    vae_dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+) -> StableDiffusion:
+    """Load a `.safetensors` checkpoint, or a diffusers folder, without asking any hub.
+
+    `vae` is a file that replaces the model's own autoencoder, which computes in `vae_dtype`
+    (`dtype` where None). `progress` hears the fraction read. Raises ModelError naming the file.
+    """
+    started = time.perf_counter()
+    placement = Placement(torch.device(device), dtype, vae_dtype or dtype)
+    blueprint = _read(path, placement, vae, progress or _silent)
+    pipeline = build(blueprint)
+    if blueprint.spec.prediction is None:
+        pipeline.spec = replace(blueprint.spec, prediction=probe_prediction(pipeline))
+    log.info("Loaded %s in %.2f s", path.name, time.perf_counter() - started)
+    return pipeline
+
+
+def load_vae(
+    pipeline: StableDiffusion, vae: Path | None, vae_dtype: torch.dtype, progress: Progress | None
+) -> None:
+    """Give `pipeline` the autoencoder in the file `vae`, or its own again where None.
+
+    Raises ModelError, and leaves the pipeline as it was.
+    """
+    path = pipeline.networks.path
+    placement = Placement(pipeline.device, pipeline.dtype, vae_dtype)
+    heard = progress or _silent
+    if vae is None and is_diffusers_folder(path):
+        part = read_folder_vae(path, placement, heard)
+    else:
+        part = read_ldm_vae(vae or path, pipeline.spec.scale_factor, placement, heard)
+    pipeline.use_vae(build_vae(vae or path, part))
+
+
+def _read(path: Path, placement: Placement, vae: Path | None, progress: Progress) -> Blueprint:
+    if is_diffusers_folder(path):
+        return read_diffusers_folder(path, placement, vae, progress)
+    if path.suffix.lower() in PICKLES:
+        raise ModelError(
+            path,
+            "is a pickle, which can run code when it is opened, so it is not loaded; "
+            "convert it to .safetensors.",
+        )
+    if path.suffix.lower() != ".safetensors":
+        raise ModelError(path, "is neither a .safetensors file nor a diffusers folder.")
+    return read_ldm_checkpoint(path, placement, vae, progress)
+
+
+def _silent(_done: float) -> None:
+    """Nobody listens."""

@@ -1,0 +1,178 @@
+"""Stable Diffusion 1.x and 2.x: one text encoder, a UNet, an autoencoder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+from modules.core.errors import ModelError
+from modules.pipelines.base import EncodeOptions
+from modules.pipelines.preview import apply_preview, fit_preview
+from modules.pipelines.spec import PreviewFactors, Spec
+from modules.pipelines.text_encoder import TextEncoder, weigh
+from modules.sampling.conditioning import Conditioning
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The parts of a loaded model, all on one device and in evaluation mode."""
+
+    path: Path
+    """The file or folder they came from; messages name it."""
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    encoders: tuple[TextEncoder, ...]
+    alphas_cumprod: torch.Tensor
+
+
+class StableDiffusion:
+    """Pipeline of SD1 and SD2 (see `base.Pipeline`); SDXL adds its vector to it."""
+
+    def __init__(self, spec: Spec, networks: Networks) -> None:
+        self.spec = spec
+        self.networks = networks
+        self.alphas_cumprod = networks.alphas_cumprod
+        self._preview: PreviewFactors | None = spec.preview
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks lie."""
+        return cast(torch.device, self.networks.unet.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the UNet computes in."""
+        return cast(torch.dtype, self.networks.unet.dtype)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the weights take."""
+        parts = self.networks
+        modules = (parts.unet, parts.vae, *parts.encoders)
+        return sum(weight.nbytes for module in modules for weight in module.parameters())
+
+    def use_vae(self, vae: AutoencoderKL) -> None:
+        """Replace the autoencoder; the one before is forgotten."""
+        self.networks = replace(self.networks, vae=vae)
+        self._preview = self.spec.preview
+
+    def encode_prompts(self, texts: Sequence[str], options: EncodeOptions) -> list[Conditioning]:
+        """See `base.Pipeline`."""
+        states, pooled = self._encode(texts, options)
+        vectors = self._vectors(texts, pooled, options)
+        return [
+            Conditioning(
+                crossattn=states[index : index + 1],
+                vector=None if vectors is None else vectors[index : index + 1],
+                concat=None,
+            )
+            for index in range(len(texts))
+        ]
+
+    @torch.no_grad()
+    def predict(self, x: torch.Tensor, t: torch.Tensor, cond: Conditioning) -> torch.Tensor:
+        """See `base.Pipeline`."""
+        device, dtype = self.device, self.dtype
+        if cond.concat is not None:
+            x = torch.cat((x, cond.concat.to(x)), dim=1)
+        (answer,) = self.networks.unet(
+            x.to(device, dtype),
+            t.to(device),
+            cond.crossattn.to(device, dtype),
+            class_labels=None if cond.vector is None else cond.vector.to(device, dtype),
+            return_dict=False,
+        )
+        return cast(torch.Tensor, answer.float())
+
+    @torch.no_grad()
+    def encode_image(
+        self, image: torch.Tensor, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """See `base.Pipeline`."""
+        latent = self._finite(lambda vae: _encode(vae, image, generator))
+        return latent * self.spec.scale_factor
+
+    @torch.no_grad()
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """See `base.Pipeline`."""
+        if not torch.isfinite(latent).all():
+            raise ModelError(
+                self.networks.path,
+                f"the network answered with values that are not numbers, computing in "
+                f"{self.dtype}; try --no-half, or another model.",
+            )
+        image = self._finite(lambda vae: _decode(vae, latent / self.spec.scale_factor))
+        return image.add(1).div(2).clamp(0, 1)
+
+    @torch.no_grad()
+    def preview_rgb(self, latent: torch.Tensor) -> torch.Tensor:
+        """See `base.Pipeline`."""
+        if self._preview is None:
+            self._preview = fit_preview(self.decode, self.spec.latent_channels, self.device)
+        return apply_preview(self._preview, latent)
+
+    def _encode(
+        self, texts: Sequence[str], options: EncodeOptions
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States (B, L, D) of all encoders side by side; the first chunk's pooled state."""
+        columns: list[torch.Tensor] = []
+        first_pooled: torch.Tensor | None = None
+        for encoder in self.networks.encoders:
+            skip = _skip(encoder, options)
+            chunks: list[torch.Tensor] = []
+            for number, batch in enumerate(encoder.chunker.batches(texts, options)):
+                states, pooled = encoder.encode(batch.tokens, skip)
+                chunks.append(weigh(states, batch.weights, options.emphasis))
+                if number == 0 and pooled is not None:
+                    first_pooled = pooled
+            columns.append(torch.cat(chunks, dim=1))
+        return torch.cat(columns, dim=-1), first_pooled
+
+    def _vectors(
+        self, texts: Sequence[str], pooled: torch.Tensor | None, options: EncodeOptions
+    ) -> torch.Tensor | None:
+        """Vector conditioning (B, V); None for families without one."""
+        return None
+
+    def _finite(self, use: Callable[[AutoencoderKL], torch.Tensor]) -> torch.Tensor:
+        """What `use` makes with the VAE; once more in float32 where half precision overflowed."""
+        vae = self.networks.vae
+        result = use(vae)
+        if torch.isfinite(result).all():
+            return result
+        if vae.dtype != torch.float32:
+            log.warning("The VAE overflowed in %s; it computes in float32 from now on.", vae.dtype)
+            vae.to(torch.float32)
+            result = use(vae)
+        if not torch.isfinite(result).all():
+            raise ModelError(
+                self.networks.path, "its VAE answers with values that are not numbers; try another."
+            )
+        return result
+
+
+def _skip(encoder: TextEncoder, options: EncodeOptions) -> int:
+    fixed = encoder.row.fixed_skip
+    is_free = fixed is None or (options.sdxl_clip_l_skip and encoder.row.layout == "clip")
+    return options.clip_skip if is_free or fixed is None else fixed
+
+
+def _encode(
+    vae: AutoencoderKL, image: torch.Tensor, generator: torch.Generator | None
+) -> torch.Tensor:
+    posterior = vae.encode(image.to(vae.device, vae.dtype)).latent_dist
+    latent = posterior.mode() if generator is None else posterior.sample(generator)
+    return cast(torch.Tensor, latent.float())
+
+
+def _decode(vae: AutoencoderKL, latent: torch.Tensor) -> torch.Tensor:
+    (image,) = vae.decode(latent.to(vae.device, vae.dtype), return_dict=False)
+    return cast(torch.Tensor, image.float())

@@ -1,0 +1,1 @@
+"""From a request to pictures: named stages around the model and the sampler."""

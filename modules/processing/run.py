@@ -1,0 +1,244 @@
+"""A job from request to result: the stages in order. Re-entrant, one job per model at a time.
+
+Hooks run where the stages name them; a batch's hooks end with `p.freeze()`, and what follows
+sees frozen parameters only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from PIL import Image
+
+from modules.core.errors import BadInput, Interrupted
+from modules.core.hooks import Hooks
+from modules.core.paths import Paths
+from modules.core.settings import SettingsView, known_settings
+from modules.images.grid import grid_rows, image_grid
+from modules.model_manager import ModelChoice, ModelManager
+from modules.params.generation import Txt2ImgParams
+from modules.params.infotext import hires_pairs
+from modules.params.request import Request
+from modules.params.styles import apply_style
+from modules.processing.conditioning import PromptCache
+from modules.processing.facts import guidance_pairs, prompt_pairs, schedule_label
+from modules.processing.finish import (
+    Job,
+    ModelFacts,
+    Picture,
+    picture_infotext,
+    reply_info,
+    save_grid,
+    save_picture,
+    to_images,
+)
+from modules.processing.p import StableDiffusionProcessingTxt2Img
+from modules.processing.report import Report, Stop
+from modules.processing.result import Result
+from modules.processing.txt2img import Batch, Stage, make_batch
+from modules.prompt import extract_networks, strip_comments
+from modules.sampling.table import find_sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What jobs share: models, hooks, folders, and prompts that were encoded before."""
+
+    models: ModelManager
+    hooks: Hooks
+    paths: Paths
+    prompts: PromptCache = field(default_factory=PromptCache)
+
+
+@dataclass(slots=True)
+class _Output:
+    """Pictures as they come; grids are put before them at the end."""
+
+    images: list[Image.Image] = field(default_factory=list)
+    infotexts: list[str] = field(default_factory=list)
+    paths: list[Path | None] = field(default_factory=list)
+
+    def add(self, image: Image.Image, infotext: str, path: Path | None, *, first: bool) -> None:
+        place = 0 if first else len(self.images)
+        self.images.insert(place, image)
+        self.infotexts.insert(place, infotext)
+        self.paths.insert(place, path)
+
+
+def run_request(request: Request, services: Services, report: Report) -> Result:
+    """Make the pictures of a request.
+
+    Raises EaselError for what the user can mend, Interrupted when stopped before any picture.
+    """
+    started = time.perf_counter()
+    settings = SettingsView(known_settings(), request.settings)
+    p = StableDiffusionProcessingTxt2Img(request.params, settings)
+    job = Job(request, settings, services.paths, services.hooks, p, datetime.now())
+    early = services.hooks.call("before_process", p)
+    choice = ModelChoice.from_settings(settings)
+    with services.models.use(choice) as pipeline:
+        stage = Stage(
+            pipeline=pipeline,
+            cache=services.prompts,
+            hooks=services.hooks,
+            report=report,
+            p=p,
+            warnings=early,
+        )
+        facts = _model_facts(services.models, choice)
+        output, params = _make_all(job, stage, facts)
+        memory = services.models.memory()
+    grids = _add_grid(job, params, facts, output)
+    result = Result(
+        images=tuple(output.images),
+        infotexts=tuple(output.infotexts),
+        paths=tuple(output.paths),
+        index_of_first_image=grids,
+        info=reply_info(job, params, facts, output.infotexts, grids),
+        warnings=tuple(dict.fromkeys(stage.warnings)),
+        interrupted=stage.interrupted,
+        seconds=time.perf_counter() - started,
+        memory=memory,
+    )
+    services.hooks.call("postprocess", p, result)
+    return result
+
+
+def _model_facts(models: ModelManager, choice: ModelChoice) -> ModelFacts:
+    """Names and hashes for infotexts; waits for a hash that is still being computed."""
+    resolved = models.resolve(choice)
+    checkpoint, vae = resolved.checkpoint, resolved.vae
+    return ModelFacts(
+        name=checkpoint.name,
+        hash=models.catalogue.short_hash(checkpoint.path),
+        vae_name=vae.name if vae else None,
+        vae_hash=models.catalogue.short_hash(vae) if vae else None,
+    )
+
+
+def _make_all(job: Job, stage: Stage, model: ModelFacts) -> tuple[_Output, Txt2ImgParams]:
+    """All batches, and the parameters as the last one's hooks left them."""
+    p, output = job.p, _Output()
+    params = p.freeze()
+    _fill_lists(job, params)
+    stage.call("process", p)
+    params = p.freeze()
+    stage.report.begin(params.n_iter * (2 if params.enable_hr else 1))
+    for number in range(params.n_iter):
+        if stage.report.stop in (Stop.NOW, Stop.AFTER_CURRENT):
+            stage.interrupted = True
+            break
+        p.iteration = number
+        batch, params = _prepare_batch(job, stage, params, number)
+        _make_one(job, stage, model, batch, output)
+        if stage.report.stop is Stop.SKIP:
+            stage.interrupted = False
+        stage.report.end_batch()
+    if not output.images:
+        raise Interrupted("Stopped before there was a picture.")
+    return output, params
+
+
+def _fill_lists(job: Job, params: Txt2ImgParams) -> None:
+    """Prompts with styles, and seeds, of every picture of the job."""
+    p, count = job.p, params.n_iter * params.batch_size
+    prompt, negative = params.prompt, params.negative_prompt
+    for style_prompt, style_negative in job.request.style_texts:
+        prompt = apply_style(style_prompt, prompt)
+        negative = apply_style(style_negative, negative)
+    p.all_prompts = [prompt] * count
+    p.all_negative_prompts = [negative] * count
+    p.fill_seeds(count)
+
+
+def _prepare_batch(
+    job: Job, stage: Stage, params: Txt2ImgParams, number: int
+) -> tuple[Batch, Txt2ImgParams]:
+    """Cut one batch out of the lists, let its hooks change it, and freeze it."""
+    p, settings = job.p, job.settings
+    mine = slice(number * params.batch_size, (number + 1) * params.batch_size)
+    p.prompts, p.negative_prompts = p.all_prompts[mine], p.all_negative_prompts[mine]
+    p.seeds, p.subseeds = p.all_seeds[mine], p.all_subseeds[mine]
+    if not p.prompts or not len(p.prompts) == len(p.seeds) == len(p.negative_prompts):
+        raise BadInput("all_prompts", len(p.all_prompts), "one prompt and seed for each picture")
+    stage.call("before_process_batch", p, number, p.prompts, p.seeds, p.subseeds)
+    clean = strip_comments if settings["enable_prompt_comments"] else str
+    texts = [_without_networks(stage, clean(prompt)) for prompt in p.prompts]
+    stage.call("process_batch", p, number, texts, p.seeds, p.subseeds)
+    params = p.freeze()
+    _note_parameters(job, params, texts)
+    batch = Batch(
+        params=params,
+        settings=settings,
+        prompts=tuple(texts),
+        negative_prompts=tuple(clean(text) for text in p.negative_prompts),
+        seeds=tuple(p.seeds),
+        subseeds=tuple(p.subseeds),
+    )
+    return batch, params
+
+
+def _without_networks(stage: Stage, prompt: str) -> str:
+    """The prompt without its network tags; networks are not supported yet, and it says so."""
+    text, tags = extract_networks(prompt)
+    stage.warnings += [f"<{tag.kind}:…> was left out: extra networks are not supported yet."
+                       for tag in tags]  # fmt: skip
+    return text
+
+
+def _note_parameters(job: Job, params: Txt2ImgParams, texts: list[str]) -> None:
+    """Names and values that the infotext gets beyond the parameters; extensions' own stay."""
+    extra = job.p.extra_generation_params
+    for name, value in {
+        **hires_pairs(params),
+        **prompt_pairs(params, job.settings, texts),
+        **guidance_pairs(params, job.settings),
+    }.items():
+        extra.setdefault(name, value)
+
+
+def _make_one(job: Job, stage: Stage, model: ModelFacts, batch: Batch, output: _Output) -> None:
+    """Sample, decode, save one batch and put its pictures into the output."""
+    pictures = make_batch(stage, batch)
+    if pictures is None:
+        return
+    stage.call("postprocess_batch", job.p, pictures, job.p.iteration)
+    saves = job.request.save_samples and job.settings["samples_save"]
+    if stage.interrupted:
+        saves = saves and job.settings["save_incomplete_images"]
+    sampler = find_sampler(str(batch.params.sampler_name))
+    schedule = schedule_label(batch.params)
+    for place, image in enumerate(to_images(pictures)):
+        index = job.p.iteration * batch.params.batch_size + place
+        picture = Picture(image, index)
+        stage.call("postprocess_image", job.p, picture)
+        text = picture_infotext(job, batch.params, model, index, schedule, sampler.uses_ensd)
+        path = None
+        if saves:
+            path = save_picture(job, batch.params, model, picture.image, index, text)
+        output.add(picture.image, text, path, first=False)
+
+
+def _add_grid(job: Job, params: Txt2ImgParams, model: ModelFacts, output: _Output) -> int:
+    """Put a grid before several pictures when it is wanted; returns the number of grids."""
+    settings = job.settings
+    wanted = job.request.save_grid and (settings["grid_save"] or settings["return_grid"])
+    if not wanted or len(output.images) < 2:
+        return 0
+    rows = grid_rows(
+        len(output.images),
+        rows=settings["n_rows"],
+        batch_size=params.batch_size,
+        prevent_empty=settings["grid_prevent_empty_spots"],
+    )
+    grid = image_grid(output.images, rows, background=settings["grid_background_color"])
+    text, path = output.infotexts[0], None
+    if settings["grid_save"]:
+        path = save_grid(job, params, model, grid, text)
+    if not settings["return_grid"]:
+        return 0
+    output.add(grid, text, path, first=True)
+    return 1

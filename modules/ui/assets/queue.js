@@ -1,0 +1,102 @@
+// The queue: the number in the header, and the drawer with all jobs of the server.
+"use strict";
+
+easel.queue = (() => {
+  const make = easel.element;
+  let latest = null;
+
+  const list = make("ol", { className: "easel-jobs" });
+  const empty = make("p", { className: "easel-jobs-empty", textContent: "Nothing waits and nothing runs." });
+  const closer = make("button", { type: "button", className: "easel-close", textContent: "Close", title: "Close (Esc)" });
+  const drawer = make(
+    "aside",
+    { id: "easel_queue", hidden: true },
+    make("header", {}, make("h2", { textContent: "Queue" }), closer),
+    empty,
+    list,
+  );
+  drawer.setAttribute("aria-label", "Queue");
+
+  const isOpen = () => !drawer.hidden;
+  const setOpen = (open) => {
+    drawer.hidden = !open;
+    const button = easel.byId("easel_queue_button");
+    button?.setAttribute("aria-expanded", String(open));
+    if (open) {
+      draw();
+      closer.focus();
+    } else button?.focus();
+  };
+
+  const cancel = async (id, button) => {
+    button.disabled = true;
+    try {
+      await easel.request(`jobs/${encodeURIComponent(id)}/cancel`, { body: {} });
+    } catch {
+      button.disabled = false;
+    }
+    easel.status.soon();
+  };
+
+  const words = (job) => {
+    if (job.state === "queued") return "waiting";
+    if (job.state !== "running") return [job.state, job.error].filter(Boolean).join(": ");
+    const percent = `${Math.round(job.progress * 100)} %`;
+    return job.eta_s > 0 ? `${percent} · ${easel.results.seconds(job.eta_s)} left` : percent;
+  };
+
+  const row = (job) => {
+    const canStop = job.state === "queued" || job.state === "running";
+    const item = make("li", { className: `is-${job.state}` });
+    item.dataset.job = job.id;
+    const picture = make("img", { alt: "", hidden: true });
+    const who = job.user ? ` · ${job.user}` : "";
+    const state = make("small", { className: "easel-job-state" });
+    const title = make("b", { textContent: job.prompt || `${job.kind ?? "job"} without a prompt`, title: job.prompt ?? "" });
+    const label = make("small", { textContent: `#${job.number} · ${job.kind}${who}` });
+    const text = make("div", {}, title, label, state);
+    item.append(picture, text);
+    if (canStop) {
+      const button = make("button", { type: "button", textContent: job.state === "queued" ? "Cancel" : "Stop" });
+      button.setAttribute("aria-label", `${button.textContent} job ${job.number}`);
+      button.addEventListener("click", () => cancel(job.id, button));
+      item.append(button);
+    }
+    return item;
+  };
+
+  // Rows stay in place while their words change, so that focus and clicks do not get lost.
+  const draw = () => {
+    const { current, queue } = latest ?? { current: null, queue: [] };
+    const jobs = [...(current ? [{ ...current, state: "running" }] : []), ...queue];
+    const known = new Map([...list.children].map((item) => [`${item.dataset.job} ${item.className}`, item]));
+    const rows = jobs.map((job) => {
+      const item = known.get(`${job.id} is-${job.state}`) ?? row(job);
+      const state = item.querySelector(".easel-job-state");
+      const said = words(job);
+      if (state.textContent !== said) state.textContent = said;
+      const picture = item.querySelector("img");
+      if (job.preview) Object.assign(picture, { src: job.preview, hidden: false });
+      return item;
+    });
+    const isSame = rows.length === list.children.length && rows.every((item, i) => item === list.children[i]);
+    if (!isSame) list.replaceChildren(...rows);
+    empty.hidden = jobs.length > 0;
+  };
+
+  const update = (status) => {
+    latest = status;
+    const count = status.queue.length + (status.current ? 1 : 0);
+    const place = easel.byId("easel_queue_count");
+    if (place && place.textContent !== String(count)) place.textContent = String(count);
+    easel.byId("easel_queue_button")?.classList.toggle("has-jobs", count > 0);
+    if (isOpen()) draw();
+  };
+
+  easel.whenThere("easel_queue_button", (button) => {
+    (document.querySelector(".gradio-container") ?? document.body).append(drawer);
+    button.addEventListener("click", () => setOpen(!isOpen()));
+    closer.addEventListener("click", () => setOpen(false));
+  });
+  return { update, isOpen, close: () => setOpen(false) };
+})();

@@ -1,0 +1,94 @@
+"""Generate, Interrupt, Skip: the page hands a job to the queue and goes on; it never waits."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from modules.core.app import App
+from modules.core.errors import BadInput, EaselError
+from modules.jobs.queue import Job, State
+from modules.processing.prepare import prepare_request
+from modules.processing.report import Stop
+from modules.ui.form import Form
+from modules.ui.overrides import read_chips
+
+
+class Submission:
+    """The calls behind the buttons of one tab."""
+
+    def __init__(self, app: App, form: Form, overrides: gr.Dropdown) -> None:
+        """`overrides`: the chips with settings that hold for the next jobs only."""
+        self._app = app
+        self._form = form
+        self._overrides = overrides
+
+    def submit(self, values: Mapping[Component, Any], request: gr.Request) -> str:
+        """Queue a job from the form's values.
+
+        Returns JSON: {"job": id}, or {"error": sentence, "field": element id or ""}; `call`
+        makes each reply differ from the one before, so that the page can tell that one came.
+        """
+        reply: dict[str, Any] = {"call": secrets.token_hex(4)}
+        try:
+            reply["job"] = self._queue(values, request.username or "").id
+        except EaselError as error:
+            reply |= {"error": str(error), "field": self._element(error)}
+        return json.dumps(reply)
+
+    def interrupt(self, job_id: str) -> str:
+        """Stop a job: one that waits at once, one of several pictures after the picture at hand.
+
+        A second call does not wait for the picture. Returns what happens, for the page.
+        """
+        job = self._app.jobs.get(job_id)
+        if job is None:
+            return ""
+        if job.state is State.RUNNING:
+            stop = self._kind_of_stop(job)
+            job.report.ask(stop)
+            return "stopping after this picture" if stop is Stop.AFTER_CURRENT else "stopping"
+        return "cancelled" if self._app.jobs.cancel(job_id) else ""
+
+    def skip(self, job_id: str) -> str:
+        """Give up the picture at hand of a running job and go on with its next."""
+        job = self._app.jobs.get(job_id)
+        if job is None or job.state is not State.RUNNING:
+            return ""
+        job.report.ask(Stop.SKIP)
+        return "skipping"
+
+    def _queue(self, values: Mapping[Component, Any], user: str) -> Job:
+        request = prepare_request(
+            self._form.read(values),
+            settings=self._app.settings.view(),
+            catalogue=self._app.models.catalogue,
+            overrides=read_chips(values[self._overrides]),
+            user=user,
+        )
+        return self._app.jobs.submit(request)
+
+    def _kind_of_stop(self, job: Job) -> Stop:
+        waits = job.request.settings.get(
+            "interrupt_after_current", self._app.settings.view()["interrupt_after_current"]
+        )
+        several = job.request.params.n_iter > 1
+        return Stop.AFTER_CURRENT if waits and several and job.report.stop is Stop.NO else Stop.NOW
+
+    def _element(self, error: EaselError) -> str:
+        """The element of the field that an error is about; "" where it is about none."""
+        name = error.field if isinstance(error, BadInput) else _FIELDS.get(_what(error), "")
+        parameter = self._form.parameters.get(name)
+        return (parameter.element_id(self._form.tab) or "") if parameter else ""
+
+
+_FIELDS = {"sampler": "sampler_name", "schedule type": "scheduler", "upscaler": "hr_upscaler"}
+
+
+def _what(error: EaselError) -> str:
+    return str(getattr(error, "what", ""))

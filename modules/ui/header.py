@@ -1,0 +1,133 @@
+"""The bar on top of the page: checkpoint, state of the model, queue, light or dark."""
+
+from __future__ import annotations
+
+import html
+import json
+from contextlib import suppress
+from typing import Any, Final
+
+import gradio as gr
+
+from modules.core.app import VERSION, App
+from modules.core.errors import EaselError, NotFound
+from modules.model_manager import Checkpoint, ModelChoice
+from modules.ui.events import QUIET
+from modules.ui.native_size import DEFAULT_SIZE, native_size
+
+PAGE_SETTINGS: Final = (
+    "keyedit_precision_attention",
+    "keyedit_precision_extra",
+    "keyedit_delimiters",
+    "live_preview_refresh_period",
+    "disable_token_counters",
+)
+"""Settings that the page's scripts follow."""
+
+_BRAND = '<a class="easel-brand" href="./" title="Reload the page">Easel</a>'
+_STATE = """
+<div class="easel-status">
+  <span id="easel_connection" role="status" hidden></span>
+  <span id="easel_model_state" role="status" title="State of the model">model: …</span>
+  <button id="easel_queue_button" type="button" aria-expanded="false"
+    aria-controls="easel_queue" title="Show the queue">queue <b id="easel_queue_count">0</b></button>
+  <button id="easel_theme_button" type="button" aria-label="Dark or light"
+    title="Dark or light">☾</button>
+</div>
+"""
+
+
+class Header:
+    """The bar and its events; one per page."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.checkpoint: gr.Dropdown
+        self.state: gr.Textbox
+
+    def build(self) -> None:
+        """Make the components in gradio's current layout block."""
+        with gr.Row(elem_id="quicksettings", elem_classes=["easel-header"]):
+            gr.HTML(_BRAND, elem_classes=["easel-brand-block"])
+            self.checkpoint = gr.Dropdown(
+                *self._menu(),
+                label="Checkpoint",
+                elem_id="setting_sd_model_checkpoint",
+                elem_classes=["easel-inline"],
+                interactive=True,
+                scale=1,
+            )
+            refresh = gr.Button(
+                "Refresh",
+                elem_id="refresh_sd_model_checkpoint",
+                elem_classes=["tool", "icon-refresh"],
+            )
+            gr.HTML(_STATE, elem_classes=["easel-status-block"])
+        self.notice = gr.HTML(self._no_model(), elem_id="easel_no_model")
+        self.state = gr.Textbox(self.page_state(), visible="hidden", elem_id="easel_page_state")
+        outputs = [self.checkpoint, self.notice, self.state]
+        refresh.click(self.refresh, outputs=outputs, **QUIET)
+        self.checkpoint.input(
+            self.choose, inputs=[self.checkpoint], outputs=outputs, preprocess=False, **QUIET
+        )
+
+    def load(self) -> tuple[Any, Any, str]:
+        """Values of checkpoint menu, notice and page state as they are now."""
+        names, value = self._menu()
+        return (
+            gr.update(choices=names, value=value),
+            gr.update(value=self._no_model()),
+            self.page_state(),
+        )
+
+    def refresh(self) -> tuple[Any, Any, str]:
+        """Look for checkpoint files again."""
+        self._app.models.catalogue.refresh()
+        return self.load()
+
+    def choose(self, title: str | None) -> tuple[Any, Any, str]:
+        """Make a checkpoint the one that is used, and load it in the background."""
+        if title:
+            try:
+                checkpoint = self._app.models.catalogue.find(title)
+                self._app.settings.update({"sd_model_checkpoint": checkpoint.title})
+                self._app.models.preload_setting(self._app.settings.view())
+            except EaselError as error:
+                gr.Warning(str(error))
+        return self.load()
+
+    def page_state(self) -> str:
+        """JSON of what the page's scripts follow: settings, size of pictures that suit the model."""
+        settings = self._app.settings.view()
+        checkpoint = self._chosen()
+        return json.dumps(
+            {
+                "version": VERSION,
+                "native_size": native_size(checkpoint.path) if checkpoint else DEFAULT_SIZE,
+                "settings": {key: settings[key] for key in PAGE_SETTINGS},
+            }
+        )
+
+    def _menu(self) -> tuple[list[str], str | None]:
+        titles = [row.title for row in self._app.models.catalogue.checkpoints()]
+        chosen = self._chosen()
+        return titles, chosen.title if chosen else None
+
+    def _chosen(self) -> Checkpoint | None:
+        """The checkpoint that a job would use now; None where there is none."""
+        name = self._app.settings.view()["sd_model_checkpoint"] or None
+        for wanted in (ModelChoice(name), ModelChoice()):
+            with suppress(NotFound):
+                return self._app.models.resolve(wanted).checkpoint
+        return None
+
+    def _no_model(self) -> str:
+        """How to get a model, where there is none; empty otherwise."""
+        if self._app.models.catalogue.checkpoints():
+            return ""
+        folder = html.escape(str(self._app.paths.checkpoints[0]))
+        return (
+            '<div class="easel-banner" role="note"><b>There is no model yet.</b> Put a Stable '
+            "Diffusion checkpoint (a <code>.safetensors</code> file) into "
+            f"<code>{folder}</code> and press ⟳ beside the checkpoint menu.</div>"
+        )

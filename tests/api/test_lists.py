@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from modules.core.app import App
+from modules.images import encode_image
+
+GOLDEN = json.loads(
+    (Path(__file__).parent.parent / "data" / "golden" / "rest_lists.json").read_text()
+)
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_list_is_a1111s(client: TestClient, name: str) -> None:
+    assert client.get(f"/sdapi/v1/{name}").json() == GOLDEN[name]
+
+
+def test_models(client: TestClient, tmp_path: Path) -> None:
+    found = client.get("/sdapi/v1/sd-models").json()
+    assert [one["title"] for one in found] == [
+        "sub/other.safetensors",
+        "tiny.safetensors",
+        "zbroken.safetensors",
+    ]
+    assert found[0] == {
+        "title": "sub/other.safetensors",
+        "model_name": "sub_other",
+        "hash": None,
+        "sha256": None,
+        "filename": str(tmp_path / "models/Stable-diffusion/sub/other.safetensors"),
+        "config": None,
+    }
+
+
+def test_vaes(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "models/VAE/vae.safetensors"
+    assert client.get("/sdapi/v1/sd-vae").json() == [
+        {"model_name": "vae.safetensors", "filename": str(path)}
+    ]
+
+
+def test_refresh_finds_new_files(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "models/Stable-diffusion/new.safetensors").touch()
+    (tmp_path / "models/VAE/new.safetensors").touch()
+    assert client.post("/sdapi/v1/refresh-checkpoints").json() is None
+    assert client.post("/sdapi/v1/refresh-vae").json() is None
+    names = {one["model_name"] for one in client.get("/sdapi/v1/sd-models").json()}
+    assert "new" in names
+    assert len(client.get("/sdapi/v1/sd-vae").json()) == 2
+
+
+def test_styles(client: TestClient) -> None:
+    assert client.get("/sdapi/v1/prompt-styles").json() == [
+        {"name": "Oil", "prompt": "oil painting of {prompt}", "negative_prompt": "photo"}
+    ]
+
+
+def test_no_scripts_yet(client: TestClient) -> None:
+    assert client.get("/sdapi/v1/scripts").json() == {"txt2img": [], "img2img": []}
+    assert client.get("/sdapi/v1/script-info").json() == []
+    assert client.get("/sdapi/v1/extensions").json() == []
+
+
+def test_flags_hide_passwords(make_app: Any) -> None:
+    from modules.api import build_server
+
+    app = make_app("--api-auth", "ann:secret", "--api")
+    client = TestClient(build_server(app), base_url="http://127.0.0.1")
+    reply = client.get("/sdapi/v1/cmd-flags", auth=("ann", "secret"))
+    assert reply.json()["api"] is True and len(reply.json()) >= 126
+    assert "secret" not in reply.text and reply.json()["api_auth"] == "***"
+
+
+def test_memory_counts_bytes(client: TestClient) -> None:
+    reply = client.get("/sdapi/v1/memory").json()
+    ram = reply["ram"]
+    assert 0 < ram["used"] < ram["total"] and ram["free"] == ram["total"] - ram["used"]
+    assert "error" in reply["cuda"] or reply["cuda"]["system"]["total"] > 0
+
+
+def png(infotext: str) -> str:
+    data = encode_image(Image.new("RGB", (8, 8)), "png", infotext, extra={"note": "mine"})
+    return base64.b64encode(data).decode()
+
+
+def test_png_info_reads_the_parameters(client: TestClient) -> None:
+    text = "a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Size: 64x96"
+    reply = client.post("/sdapi/v1/png-info", json={"image": png(text)}).json()
+    assert reply["info"] == text and reply["items"] == {"note": "mine"}
+    assert reply["parameters"]["Prompt"] == "a cat" and reply["parameters"]["Size-2"] == "96"
+
+
+def test_png_info_of_a_picture_without_parameters(client: TestClient) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    text = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    reply = client.post("/sdapi/v1/png-info", json={"image": text}).json()
+    assert (reply["info"], reply["items"]) == ("", {})
+    assert reply["parameters"]["Clip skip"] == "1"
+
+
+@pytest.mark.parametrize("image", ["", "%%%", "aGVsbG8=", "https://example.com/a.png"])
+def test_png_info_of_no_picture_is_422(client: TestClient, image: str) -> None:
+    reply = client.post("/sdapi/v1/png-info", json={"image": image})
+    assert reply.status_code == 422 and reply.json()["detail"].startswith("image: ")
+
+
+def test_unknown_style_is_named(client: TestClient, app: App) -> None:
+    reply = client.post("/sdapi/v1/txt2img", json={"styles": ["Oli"], "steps": 1})
+    assert reply.status_code == 404 and "did you mean 'Oil'?" in reply.json()["detail"]

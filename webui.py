@@ -1,0 +1,117 @@
+"""Easel: the start of everything, and the only place where its parts are put together.
+
+`python webui.py` serves the page and the REST API; `python webui.py --test` runs the tests;
+`python webui.py generate "a red heart"` makes a picture and ends. The first run makes `.venv`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the command line asks for; returns the exit status."""
+    from modules.setup import python_version
+
+    refusal = python_version.refusal(sys.version_info, sys.executable)
+    if refusal:  # before anything that an old Python could not even read
+        sys.stderr.write(refusal + "\n")
+        return 1
+    from modules.setup.start import enter_environment
+
+    command, rest = split_command(arguments)
+    if command is None:
+        flags_of(arguments)  # wrong flags and --help end here, before anything is installed
+    enter_environment(ROOT, arguments, wants_tests=command == "--test")
+    if command == "--test":
+        from modules.command.test import run_tests
+
+        return run_tests(ROOT, rest)
+    if command == "generate":
+        from modules.command.generate import generate
+
+        return generate(rest, lambda flags: build(flags))
+    from modules.command.serve import serve
+
+    return serve(build(flags_of(arguments)))
+
+
+def split_command(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The sub-command, if one is asked for, and what follows it."""
+    if arguments and arguments[0] in ("--test", "generate"):
+        return arguments[0], arguments[1:]
+    return None, arguments
+
+
+def flags_of(arguments: list[str]) -> Flags:
+    """The parsed flags of this run."""
+    import os
+
+    from modules.setup.flags import parse_flags
+
+    return parse_flags(arguments, os.environ, ROOT)
+
+
+def build(flags: Flags) -> App:
+    """Put one Easel together. Nothing heavy is imported: the page comes up before torch does."""
+    from modules.setup import torchvision_compat
+
+    torchvision_compat.install()  # before anything can import torchvision
+    from modules.core.app import App
+    from modules.core.hooks import Hooks
+    from modules.core.log import configure_logging
+    from modules.core.paths import paths_of
+    from modules.core.settings import Settings
+    from modules.jobs.local import LocalBackend
+    from modules.jobs.queue import JobQueue
+    from modules.params.styles import StyleDatabase
+
+    configure_logging(flags.loglevel)
+    paths, hooks = paths_of(flags, ROOT), Hooks()
+    models = build_models(flags, paths, hooks)
+    return App(
+        flags=flags,
+        paths=paths,
+        settings=Settings(paths.settings_file),
+        hooks=hooks,
+        styles=StyleDatabase(paths.styles_files),
+        models=models,
+        jobs=JobQueue(LocalBackend(models=models, hooks=hooks, paths=paths)),
+    )
+
+
+def build_models(flags: Flags, paths: Paths, hooks: Hooks) -> ModelManager:
+    """The model manager over the folders of this run."""
+    from modules.model_manager import Catalogue, Hashes, ModelManager, VaeCatalogue
+
+    def choose_place() -> DeviceChoice:
+        from modules.model_manager.device import DeviceFlags, choose_device, probe_hardware
+
+        return choose_device(probe_hardware(), DeviceFlags.from_flags(flags))
+
+    hashes = Hashes(paths.cache / "hashes.json", enabled=not flags.no_hashing)
+    named = (paths.default_checkpoint,) if paths.default_checkpoint else ()
+    return ModelManager(
+        Catalogue(paths.checkpoints, hashes, *named),
+        VaeCatalogue(paths.vaes, paths.checkpoints, paths.default_vae),
+        choose_place,
+        default=paths.default_checkpoint,
+        on_loaded=lambda pipeline: hooks.call("model_loaded", pipeline),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+else:
+    from typing import TYPE_CHECKING
+
+    if TYPE_CHECKING:
+        from modules.core.app import App
+        from modules.core.hooks import Hooks
+        from modules.core.paths import Paths
+        from modules.model_manager import ModelManager
+        from modules.model_manager.device import DeviceChoice
+        from modules.setup.flags import Flags
