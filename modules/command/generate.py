@@ -22,10 +22,13 @@ from modules.core.app import App
 from modules.core.errors import BadInput, EaselError
 from modules.images import encode_image
 from modules.jobs.queue import Job
+from modules.model_manager import ModelChoice
 from modules.params import Txt2ImgParams, parameters
 from modules.processing.prepare import prepare_request
 from modules.processing.result import Result
 from modules.setup.flags import Flags, parse_flags
+
+SIZE = ("width", "height")
 
 
 def generate(arguments: list[str], build: Callable[[Flags], App]) -> int:
@@ -77,8 +80,10 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo, face: Any) -> None:
     option = "--" + name.replace("_", "-")
     kind = _value_type(field)
-    shown = f"{face.face.tooltip or face.face.label} (default: {face.ui_default})"
-    shared: dict[str, Any] = {"dest": name, "default": face.ui_default, "help": shown}
+    default = "the model's own" if name in SIZE else face.ui_default
+    ending = f" (default: {default})" if default not in (None, "", ()) else ""
+    shown = (face.face.tooltip or face.face.label + ".") + ending
+    shared: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": shown}
     if kind is bool:
         parser.add_argument(option, action=argparse.BooleanOptionalAction, **shared)
     elif kind is tuple:
@@ -98,11 +103,11 @@ def _value_type(field: FieldInfo) -> type:
 
 
 def _run(app: App, options: argparse.Namespace) -> Result:
-    values = {p.name: getattr(options, p.name) for p in parameters(Txt2ImgParams)}
     request = prepare_request(
-        values,
+        _values(app, options),
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
+        styles=app.styles,
         overrides=dict(_setting(text) for text in options.settings),
         save_samples=options.output is None,
         save_grid=options.output is None,
@@ -110,6 +115,18 @@ def _run(app: App, options: argparse.Namespace) -> Result:
     job = app.jobs.submit(request)
     _watch(job)
     return job.future.result()
+
+
+def _values(app: App, options: argparse.Namespace) -> dict[str, Any]:
+    """What was given, and the form's defaults for the rest; the size is the model's own."""
+    values = {p.name: p.ui_default for p in parameters(Txt2ImgParams)}
+    given = {name: value for name, value in vars(options).items() if name in values}
+    try:
+        choice = ModelChoice.from_settings(app.settings.view())
+        size = app.models.resolve(choice).checkpoint.native_size
+    except EaselError:
+        size = None  # the job itself says what is wrong with the model
+    return values | (dict.fromkeys(SIZE, size) if size else {}) | given
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -4,6 +4,7 @@ EaselError
 ├── BadInput            a value that cannot be used      (REST 422; UI: notice beside the field)
 │   └── UnsupportedImage  a picture that cannot be read or is too large
 ├── NotFound            a name that nothing answers to   (REST 404)
+│   └── NoModel           there is no checkpoint at all
 ├── ModelError          a model file that cannot be used (REST 422)
 ├── OutOfSpace          the disk refused a write          (REST 507)
 ├── Busy                the queue is full or closing      (REST 503)
@@ -45,6 +46,19 @@ class NotFound(EaselError):
         self.name = name
         self.choices = tuple(choices)
         super().__init__(f"Unknown {what} {_short(name)}{_suggestion(str(name), self.choices)}")
+
+
+class NoModel(NotFound):
+    """There is no checkpoint at all; says where to put one."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(folders)
+        super().__init__("checkpoint", None, ())
+        places = " or ".join(str(folder) for folder in self.folders)
+        self.args = (
+            f"There is no model yet: put a Stable Diffusion checkpoint (.safetensors) into {places}"
+            " and refresh the list of checkpoints.",
+        )
 
 
 class ModelError(EaselError):

@@ -68,6 +68,11 @@ class Catalogue:
         self._found: tuple[_Found, ...] = ()
         self.refresh()
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where it looks."""
+        return self._folders
+
     def refresh(self) -> None:
         """Read the folders again."""
         seen: dict[Path, _Found] = {}

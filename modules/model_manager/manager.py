@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from modules.core.errors import EaselError, ModelError, NotFound
+from modules.core.errors import EaselError, ModelError, NoModel, NotFound
 from modules.model_manager.catalogue import FOLDER_MARK, Catalogue
 from modules.model_manager.choice import ModelChoice, ResolvedChoice
 from modules.model_manager.hashes import Stamp, stamp_of
@@ -107,7 +107,7 @@ class ModelManager:
         else:
             checkpoints = self.catalogue.checkpoints()
             if not checkpoints:
-                raise NotFound("checkpoint", choice.checkpoint, ())
+                raise NoModel(self.catalogue.folders)
             checkpoint = checkpoints[0]
         return ResolvedChoice(checkpoint, self.vaes.resolve(choice.vae, checkpoint.path))
 

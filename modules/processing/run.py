@@ -42,6 +42,15 @@ from modules.processing.txt2img import Batch, Stage, make_batch
 from modules.prompt import extract_networks, strip_comments
 from modules.sampling.table import find_sampler
 
+NOT_YET = {
+    "restore_faces": "Restore faces",
+    "tiling": "Tiling",
+    "refiner_checkpoint": "Refiner",
+    "hr_checkpoint_name": "Hires checkpoint",
+    "firstpass_image": "First pass image",
+}
+"""Parameters that A1111 knows and Easel accepts, but does not act on yet; a result says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -123,6 +132,7 @@ def _make_all(job: Job, stage: Stage, model: ModelFacts) -> tuple[_Output, Txt2I
     """All batches, and the parameters as the last one's hooks left them."""
     p, output = job.p, _Output()
     params = p.freeze()
+    stage.warnings += _ignored(params)
     _fill_lists(job, params)
     stage.call("process", p)
     params = p.freeze()
@@ -179,6 +189,11 @@ def _prepare_batch(
         subseeds=tuple(p.subseeds),
     )
     return batch, params
+
+
+def _ignored(params: Txt2ImgParams) -> list[str]:
+    asked = [label for name, label in NOT_YET.items() if getattr(params, name)]
+    return [f"{label} was left out: it is not supported yet." for label in asked]
 
 
 def _without_networks(stage: Stage, prompt: str) -> str:

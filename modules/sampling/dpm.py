@@ -20,7 +20,7 @@ ABSOLUTE_TOLERANCE = 0.0078
 FIRST_STEP = 0.05
 TIME_MARGIN = 1e-5
 ADAPTIVE_STEP_LIMIT = 2000
-"""Steps of DPM adaptive after which something (a NaN, say) is wrong."""
+"""Steps after which DPM adaptive will not arrive any more."""
 
 
 def dpm_2(model: Model, x: Tensor, sigmas: Tensor, walk: Walk) -> Tensor:
@@ -81,8 +81,10 @@ def dpm_adaptive(model: Model, x: Tensor, sigmas: Tensor, walk: Walk) -> Tensor:
         scale = torch.clamp(
             RELATIVE_TOLERANCE * torch.maximum(low.abs(), previous.abs()), min=ABSOLUTE_TOLERANCE
         )
-        error = torch.linalg.norm((low - high) / scale) / x.numel() ** 0.5
-        if control.accepts(float(error)):
+        error = float(torch.linalg.norm((low - high) / scale)) / x.numel() ** 0.5
+        if not math.isfinite(error):
+            break
+        if control.accepts(error):
             previous = low
             x = high + up * walk.s_noise * walk.noise(t.neg().exp(), t_next.neg().exp())
             t = t_next

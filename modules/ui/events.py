@@ -19,18 +19,23 @@ QUIET: Final[dict[str, Any]] = {
 }
 """For calls that answer at once: a plain request, not gradio's queue."""
 
+TELLING: Final[dict[str, Any]] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""For calls that show notices (gr.Info, gr.Warning): these travel through gradio's queue only."""
+
 BROWSER: Final[dict[str, Any]] = {**QUIET, "fn": None, "preprocess": False, "postprocess": False}
 """For events that only run JavaScript; the server hears nothing of them."""
 
 
-def tell_errors(action: Callable[[], str]) -> str:
+def tell(action: Callable[[], str]) -> None:
     """Run `action` and show the sentence that it returns as a notice, or its error as a warning."""
     try:
         sentence = action()
     except (EaselError, OSError) as error:
         log.warning("%s", error)
         gr.Warning(str(error))
-        return str(error)
-    if sentence:
-        gr.Info(sentence, duration=4)
-    return sentence
+        return
+    gr.Info(sentence, duration=4)

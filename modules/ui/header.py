@@ -12,7 +12,7 @@ import gradio as gr
 from modules.core.app import VERSION, App
 from modules.core.errors import EaselError, NotFound
 from modules.model_manager import Checkpoint, ModelChoice
-from modules.ui.events import QUIET
+from modules.ui.events import QUIET, TELLING
 from modules.ui.native_size import DEFAULT_SIZE, native_size
 
 PAGE_SETTINGS: Final = (
@@ -30,7 +30,8 @@ _STATE = """
   <span id="easel_connection" role="status" hidden></span>
   <span id="easel_model_state" role="status" title="State of the model">model: …</span>
   <button id="easel_queue_button" type="button" aria-expanded="false"
-    aria-controls="easel_queue" title="Show the queue">queue <b id="easel_queue_count">0</b></button>
+    aria-controls="easel_queue" title="Show the queue">queue
+    <b id="easel_queue_count">0</b></button>
   <button id="easel_theme_button" type="button" aria-label="Dark or light"
     title="Dark or light">☾</button>
 </div>
@@ -68,7 +69,7 @@ class Header:
         outputs = [self.checkpoint, self.notice, self.state]
         refresh.click(self.refresh, outputs=outputs, **QUIET)
         self.checkpoint.input(
-            self.choose, inputs=[self.checkpoint], outputs=outputs, preprocess=False, **QUIET
+            self.choose, inputs=[self.checkpoint], outputs=outputs, preprocess=False, **TELLING
         )
 
     def load(self) -> tuple[Any, Any, str]:
@@ -97,7 +98,7 @@ class Header:
         return self.load()
 
     def page_state(self) -> str:
-        """JSON of what the page's scripts follow: settings, size of pictures that suit the model."""
+        """JSON of what the page's scripts follow: settings, and the size that suits the model."""
         settings = self._app.settings.view()
         checkpoint = self._chosen()
         return json.dumps(

@@ -58,7 +58,10 @@ class Layout:
                 raise NotFound("form field", missing[0], self._form.fields)
             fields = [self._form.fields[name] for name in tool.fields]
             self._buttons[element].click(
-                inputs=fields, outputs=fields, js=tool.js.replace("{tab}", self._form.tab), **BROWSER
+                inputs=fields,
+                outputs=fields,
+                js=tool.js.replace("{tab}", self._form.tab),
+                **BROWSER,
             )
 
     def tooltips(self) -> dict[str, str]:

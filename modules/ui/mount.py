@@ -26,7 +26,7 @@ SCRIPTS: Final = (
     "keys.js",
 )
 """In the order in which they run; each adds one part to `easel`."""
-STYLESHEETS: Final = ("page.css", "controls.css", "results.css")
+STYLESHEETS: Final = ("page.css", "header.css", "controls.css", "results.css", "drawer.css")
 
 
 def mount_page(server: FastAPI, app: App) -> FastAPI:
@@ -34,7 +34,7 @@ def mount_page(server: FastAPI, app: App) -> FastAPI:
     page, config = assemble(app)
     served = output_folders(app)
     gr.set_static_paths(served)
-    return gr.mount_gradio_app(
+    gr.mount_gradio_app(
         server,
         page,
         path="/",
@@ -53,6 +53,7 @@ def mount_page(server: FastAPI, app: App) -> FastAPI:
         css="\n".join(_read(name) for name in STYLESHEETS),
         head=_head(config, app.flags.theme),
     )
+    return server
 
 
 def output_folders(app: App) -> list[Path]:

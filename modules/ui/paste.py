@@ -36,17 +36,21 @@ class Paste:
         text = prompt if prompt and prompt.strip() else self._last()
         if not text:
             gr.Info("No parameters yet: paste a picture's parameters into the prompt first.")
-            return {}
+            return self._nothing()
         found = read_infotext(text)
         if not _MARKS & found.params.keys():
             gr.Info("The prompt holds no parameters of a picture.")
-            return {}
+            return self._nothing()
         self._tell(found)
         chips = write_chips(self._overrides_of(found), self._app.settings.view())
         return {
             **self._form.write(self._with_styles(found.params)),
             self._overrides: gr.update(value=chips, choices=chips, visible=bool(chips)),
         }
+
+    def _nothing(self) -> dict[Component, Any]:
+        """An answer that changes nothing; gradio takes no empty one."""
+        return {self._overrides: gr.update()}
 
     def _with_styles(self, params: dict[str, Any]) -> dict[str, Any]:
         """Styles that stand in the prompts go back into the menu."""

@@ -18,7 +18,7 @@ from modules.core.app import App
 from modules.images.encode import encode_image
 from modules.jobs.queue import Job
 from modules.processing.result import Result
-from modules.ui.events import BROWSER, QUIET, tell_errors
+from modules.ui.events import BROWSER, QUIET, TELLING, tell
 from modules.ui.saving import save_picture, zip_pictures
 
 _LIVE = """
@@ -90,7 +90,6 @@ class Results:
         tab = self._tab
         wanted = gr.Textbox(visible="hidden", elem_id=f"{tab}_wanted_job")
         index = gr.Number(-1, visible="hidden", elem_id=f"{tab}_selected_index")
-        said = gr.Textbox(visible="hidden", elem_id=f"{tab}_saved")
         load = gr.Button("Load", visible="hidden", elem_id=f"{tab}_load_result")
         load.click(
             self.load,
@@ -99,12 +98,14 @@ class Results:
             js="() => [easel.jobs.wanted()]",
             **QUIET,
         )
-        self.info.change(inputs=[self.info], js=f"(info) => easel.results.show('{tab}', info)", **BROWSER)
-        shown = f"() => easel.results.shown('{tab}')"
-        save.click(self.save, inputs=[wanted, index], outputs=[said], js=shown, **QUIET)
-        archive.click(self.zip, inputs=[wanted], outputs=[download], js=shown, **QUIET).success(
-            js=f"() => easel.results.download('download_files_{tab}')", **BROWSER
+        self.info.change(
+            inputs=[self.info], js=f"(info) => easel.results.show('{tab}', info)", **BROWSER
         )
+        shown = f"() => easel.results.shown('{tab}')"
+        save.click(self.save, inputs=[wanted, index], js=shown, **TELLING)
+        archive.click(
+            self.zip, inputs=[wanted, index], outputs=[download], js=shown, **TELLING
+        ).success(js=f"() => easel.results.download('download_files_{tab}')", **BROWSER)
         folder.click(js=f"() => easel.results.copyFolder('{tab}')", **BROWSER)
 
     def load(self, job_id: str) -> tuple[Any, str]:
@@ -116,22 +117,22 @@ class Results:
         gallery = gr.update(value=pictures, selected_index=0 if pictures else None)
         return gallery, json.dumps(self._describe(job, job.result))
 
-    def save(self, job_id: str, index: float) -> str:
+    def save(self, job_id: str, index: float) -> None:
         """Copy the shown picture into the folder of kept pictures."""
-        return tell_errors(
+        tell(
             lambda: save_picture(
                 self._result(job_id), int(index), self._app.settings.view(), self._app.paths
             )
         )
 
-    def zip(self, job_id: str) -> str | None:
+    def zip(self, job_id: str, _index: float) -> str | None:
         """An archive of the shown job's pictures; None where there are none."""
         result = self._result(job_id)
         if result is None or not result.images:
             gr.Info("There are no pictures to put into an archive.")
             return None
         name = f"{self._tab}-{_seed_text(result)}.zip"
-        return save_bytes_to_cache(zip_pictures(result), name, self.gallery.GRADIO_CACHE)
+        return str(save_bytes_to_cache(zip_pictures(result), name, self.gallery.GRADIO_CACHE))
 
     def _result(self, job_id: str) -> Result | None:
         job = self._app.jobs.get(job_id)
@@ -148,7 +149,7 @@ class Results:
 
     def _cached(self, result: Result, index: int) -> str:
         data = encode_image(result.images[index], "png", result.infotexts[index])
-        return save_bytes_to_cache(data, f"{index:05}.png", self.gallery.GRADIO_CACHE)
+        return str(save_bytes_to_cache(data, f"{index:05}.png", self.gallery.GRADIO_CACHE))
 
     def _describe(self, job: Job, result: Result) -> dict[str, Any]:
         """What the page shows of a result, beside A1111's info object."""

@@ -8,7 +8,7 @@ import gradio as gr
 
 from modules.core.app import App
 from modules.params.styles import Style
-from modules.ui.events import BROWSER, QUIET, tell_errors
+from modules.ui.events import BROWSER, QUIET, TELLING, tell
 from modules.ui.form import Form
 
 
@@ -80,9 +80,9 @@ class StyleEditor:
         copy.click(inputs=prompts, outputs=texts, js="(a, b) => [a, b]", **BROWSER)
         refresh.click(self.reload, outputs=menus, **QUIET)
         save.click(
-            self.save, inputs=[self.name, *texts], outputs=menus, preprocess=False, **QUIET
+            self.save, inputs=[self.name, *texts], outputs=menus, preprocess=False, **TELLING
         )
-        delete.click(self.delete, inputs=[self.name], outputs=menus, preprocess=False, **QUIET)
+        delete.click(self.delete, inputs=[self.name], outputs=menus, preprocess=False, **TELLING)
 
     def apply_styles(
         self, prompt: str, negative: str, names: list[str] | None
@@ -103,7 +103,7 @@ class StyleEditor:
             style = self._app.styles.save(Style((name or "").strip(), prompt or "", negative or ""))
             return f"Style “{style.name}” is saved."
 
-        tell_errors(action)
+        tell(action)
         return self.menus()
 
     def delete(self, name: str | None) -> tuple[Any, Any]:
@@ -113,7 +113,7 @@ class StyleEditor:
             self._app.styles.delete(name or "")
             return f"Style “{name}” is deleted."
 
-        tell_errors(action)
+        tell(action)
         return self.menus()
 
     def reload(self) -> tuple[Any, Any]:

@@ -65,14 +65,14 @@ def test_every_step_is_reported(row: SamplerRow, toys: Any) -> None:
         reports.append(report)
         return False
 
-    plan, listeners = SamplePlan(row.name, 6, 1.0), Listeners(on_step=on_step)
+    plan, listeners = SamplePlan(row.name, 8, 1.0), Listeners(on_step=on_step)
     sample(plan, toys.model(), toys.prompts(2), toys.noise(2), listeners)
     steps = [report.step for report in reports]
     assert steps == sorted(set(steps))
     assert steps[0] == 1
     assert all(report.denoised.shape == (2, 4, 16, 16) for report in reports)
     if row.name != "DPM adaptive":
-        assert 6 - 1 <= steps[-1] <= reports[0].steps == 6
+        assert 8 - 1 <= steps[-1] <= reports[0].steps == 8
 
 
 @pytest.mark.parametrize("row", SAMPLERS, ids=lambda row: row.name)

@@ -44,5 +44,5 @@ def test_text_prefix_is_written_once_whether_or_not_it_was_there() -> None:
 
 
 def test_an_unknown_weight_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="not a weight of SD's UNet: add_embedding.bias"):
+    with pytest.raises(ValueError, match=r"not a weight of SD's UNet: add_embedding\.bias"):
         ldm_names.unet_name("add_embedding.bias")

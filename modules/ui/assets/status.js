@@ -65,11 +65,10 @@ easel.status = (() => {
   const model = ({ state, text, fraction }) => {
     const place = easel.byId("easel_model_state");
     if (!place) return;
-    const percent = state === "loading" && fraction > 0 ? ` ${Math.round(fraction * 100)} %` : "";
-    const words = text.startsWith(state) ? text : `${state}${text ? ` · ${text}` : ""}`;
-    const said = `model: ${words}${percent && !words.includes("%") ? percent : ""}`;
+    const said = state === "ready" ? `ready · ${text.replace(/^ready · /, "")}` : text || state;
     if (place.textContent !== said) place.textContent = said;
     place.dataset.state = state;
+    place.style.setProperty("--easel-fraction", state === "loading" ? fraction : 0);
     place.title = said;
   };
 

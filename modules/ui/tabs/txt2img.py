@@ -8,7 +8,7 @@ import gradio as gr
 
 from modules.core.app import App
 from modules.params import Txt2ImgParams
-from modules.ui.events import BROWSER, QUIET
+from modules.ui.events import BROWSER, QUIET, TELLING
 from modules.ui.form import Form
 from modules.ui.generate import Submission
 from modules.ui.layout import Layout, Row, Tool
@@ -20,19 +20,31 @@ TAB: Final = "txt2img"
 LABEL: Final = "txt2img"
 
 SWAP = Tool(
-    "res_switch_btn", "Swap", "swap", "Swap width and height", ("width", "height"),
+    "res_switch_btn",
+    "Swap",
+    "swap",
+    "Swap width and height",
+    ("width", "height"),
     "(w, h) => [h, w]",
 )
 RANDOM_SEED = Tool(
     "random_seed", "Random seed", "dice", "A random seed each time (-1)", ("seed",), "() => [-1]"
 )
 REUSE_SEED = Tool(
-    "reuse_seed", "Reuse seed", "reuse", "Take the seed of the selected picture", ("seed",),
+    "reuse_seed",
+    "Reuse seed",
+    "reuse",
+    "Take the seed of the selected picture",
+    ("seed",),
     "(seed) => [easel.results.seed('{tab}', 'all_seeds', seed)]",
 )
 RANDOM_SUBSEED = Tool(
-    "random_subseed", "Random variation", "dice", "A random variation each time (-1)",
-    ("subseed",), "() => [-1]",
+    "random_subseed",
+    "Random variation",
+    "dice",
+    "A random variation each time (-1)",
+    ("subseed",),
+    "() => [-1]",
 )
 REUSE_SUBSEED = Tool(
     "reuse_subseed", "Reuse variation seed", "reuse",
@@ -141,7 +153,7 @@ class Txt2ImgTab:
         prompts = [self.form.fields["prompt"], self.form.fields["negative_prompt"]]
         paste = Paste(self._app, self.form, self._overrides)
         self._paste.click(
-            paste.read, inputs=[prompts[0]], outputs=paste.outputs, preprocess=False, **QUIET
+            paste.read, inputs=[prompts[0]], outputs=paste.outputs, preprocess=False, **TELLING
         )
         self._clear.click(
             inputs=prompts, outputs=prompts, js="(a, b) => easel.form.clear(a, b)", **BROWSER

@@ -1,0 +1,253 @@
+"""Jobs through the tiny model: what comes out, where it lies, what hooks see, how it stops."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modules.core.errors import BadInput, Interrupted
+from modules.core.hooks import Hooks
+from modules.core.settings import Settings
+from modules.images import read
+from modules.params import Request
+from modules.params.infotext import read_infotext
+from modules.processing.prepare import prepare_request
+from modules.processing.report import SilentReport, Stop
+from modules.processing.result import Result
+from modules.processing.run import Services, run_request
+
+SMALL = {"width": 64, "height": 64, "steps": 2, "sampler_name": "Euler", "seed": 7}
+
+
+@pytest.fixture
+def own(services: Services, tmp_path: Path) -> Services:
+    """The shared model with hooks and an outputs folder of this test alone."""
+    paths = dataclasses.replace(services.paths, data=tmp_path)
+    return dataclasses.replace(services, hooks=Hooks(), paths=paths)
+
+
+def ask(services: Services, overrides: dict[str, Any] | None = None, **values: Any) -> Request:
+    saves = values.pop("save", False)
+    return prepare_request(
+        SMALL | values,
+        settings=Settings(None).view(),
+        catalogue=services.models.catalogue,
+        overrides=overrides,
+        save_samples=saves,
+        save_grid=saves,
+    )
+
+
+def make(services: Services, overrides: dict[str, Any] | None = None, **values: Any) -> Result:
+    return run_request(ask(services, overrides, **values), services, SilentReport())
+
+
+def pixels(result: Result, number: int = 0) -> np.ndarray[Any, Any]:
+    return np.asarray(result.images[number]).astype(int)
+
+
+def test_same_request_gives_the_same_bytes(own: Services) -> None:
+    assert make(own).images[0].tobytes() == make(own).images[0].tobytes()
+
+
+def test_picture_of_a_batch_equals_the_single_picture_of_its_seed(own: Services) -> None:
+    batch = make(own, batch_size=2, n_iter=2)
+    assert batch.info["all_seeds"] == [7, 8, 9, 10]
+    for number in range(4):
+        alone = make(own, seed=7 + number)
+        assert np.abs(pixels(batch, number) - pixels(alone)).max() <= 1
+
+
+def test_random_seeds_differ_and_are_told(own: Services) -> None:
+    first, second = make(own, seed=-1), make(own, seed=-1)
+    assert first.info["seed"] != second.info["seed"]
+    assert f"Seed: {first.info['seed']}," in first.infotexts[0]
+    again = make(own, seed=first.info["seed"])
+    assert again.images[0].tobytes() == first.images[0].tobytes()
+
+
+def test_infotext_gives_the_picture_back(own: Services) -> None:
+    first = make(
+        own, {"CLIP_stop_at_last_layers": 2, "randn_source": "NV"},
+        prompt="a (red:1.2) fox, [in|on] snow", negative_prompt="blurry", steps=3,
+        sampler_name="DPM++ SDE", subseed=5, subseed_strength=0.3, cfg_scale=5.5,
+    )  # fmt: skip
+    text = read_infotext(first.infotexts[0])
+    overrides = {k: v for k, v in text.overrides.items() if k != "sd_model_checkpoint"}
+    second = make(own, overrides, **text.params)
+    assert second.images[0].tobytes() == first.images[0].tobytes()
+    assert second.infotexts == first.infotexts
+
+
+def test_files_are_saved_by_date_with_their_infotext(own: Services, tmp_path: Path) -> None:
+    result = make(own, save=True, batch_size=2)
+    grid, first, second = result.paths
+    assert result.index_of_first_image == 1
+    assert grid and "txt2img-grids" in str(grid)
+    assert first and re.fullmatch(
+        r"outputs/txt2img-images/\d{4}-\d\d-\d\d/00000-7\.png", str(first.relative_to(tmp_path))
+    )
+    assert second and second.name == "00001-8.png"
+    with Image.open(first) as image:
+        assert read(image).infotext == result.infotexts[1]
+        assert image.tobytes() == result.images[1].tobytes()
+    leftovers = [p for p in (tmp_path / "outputs").rglob("*") if p.is_file()]
+    assert sorted(leftovers) == sorted(p for p in result.paths if p)
+
+
+@pytest.mark.parametrize("format", ["png", "jpg", "webp"])
+def test_every_format_carries_the_infotext(own: Services, format: str) -> None:
+    result = make(own, {"samples_format": format}, save=True, prompt="snow ❄ and 雪")
+    assert result.paths[0] and result.paths[0].suffix == f".{format}"
+    with Image.open(result.paths[0]) as image:
+        assert read(image).infotext == result.infotexts[0]
+
+
+def test_odd_size_is_cut_to_whole_cells(own: Services) -> None:
+    result = make(own, width=100, height=70)
+    assert result.images[0].size == (96, 64)
+
+
+def test_hires_fix_enlarges_and_crops(own: Services) -> None:
+    assert make(own, enable_hr=True, hr_scale=1.5).images[0].size == (96, 96)
+    fitted = make(own, enable_hr=True, hr_resize_x=128, hr_resize_y=96, hr_upscaler="Lanczos")
+    assert fitted.images[0].size == (128, 96)
+
+
+def test_hooks_see_the_job_in_order_and_may_change_it(own: Services) -> None:
+    seen: list[str] = []
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda *args: seen.append(name)
+
+    def change(p: Any) -> None:
+        p.prompt, p.steps = "another prompt", 3
+
+    own.hooks.add("before_process", change, "mine")
+    order = ["before_process", "process", "before_process_batch", "process_batch",
+             "process_before_every_sampling", "cfg_denoiser", "cfg_denoised", "cfg_after_cfg",
+             "post_sample", "postprocess_batch", "postprocess_image", "before_image_saved",
+             "image_saved", "postprocess"]  # fmt: skip
+    for name in order:
+        own.hooks.add(name, note(name), "mine")
+    result = make(own, save=True)
+    assert list(dict.fromkeys(seen)) == order
+    assert seen.count("cfg_denoiser") == 3
+    assert result.infotexts[0].startswith("another prompt\nSteps: 3,")
+
+
+def test_bad_write_of_a_hook_names_the_field(own: Services) -> None:
+    def spoil(p: Any) -> None:
+        p.width = -5
+
+    own.hooks.add("process", spoil, "mine")
+    with pytest.raises(BadInput, match=r"width: -5.*changed by an extension"):
+        make(own)
+
+
+def test_hook_may_change_the_tensors_of_each_step(own: Services) -> None:
+    plain = make(own)
+
+    def blank(params: Any) -> None:
+        params.x = params.x * 0
+
+    own.hooks.add("cfg_after_cfg", blank, "mine")
+    changed = make(own)
+    assert changed.images[0].tobytes() != plain.images[0].tobytes()
+    assert np.abs(pixels(changed) - pixels(make(own, seed=8))).max() <= 1, "seed has no effect left"
+
+
+def test_failing_hook_is_a_warning_on_the_result(own: Services) -> None:
+    def fail(p: Any, picture: Any) -> None:
+        raise RuntimeError("broken extension")
+
+    own.hooks.add("postprocess_image", fail, "mine")
+    assert make(own).warnings == ("mine: postprocess_image failed: RuntimeError: broken extension",)
+
+
+class StopAt(SilentReport):
+    """Asks to stop in a way, once so many steps were reported."""
+
+    def __init__(self, steps: int, stop: Stop) -> None:
+        self._left, self._wish = steps, stop
+        self.previews = 0
+
+    @property
+    def stop(self) -> Stop:  # type: ignore[override]
+        return self._wish if self._left <= 0 else Stop.NO
+
+    def step(self, step: int, preview: Callable[[], Image.Image] | None = None) -> None:
+        self._left -= 1
+        if preview:
+            assert preview().size == (64, 64)
+            self.previews += 1
+
+    def end_batch(self) -> None:
+        if self._wish is Stop.SKIP:
+            self._left = 10**6
+
+
+@pytest.mark.parametrize(
+    ("stop", "pictures", "interrupted"),
+    [(Stop.NOW, 1, True), (Stop.AFTER_CURRENT, 1, True), (Stop.SKIP, 3, False)],
+)
+def test_stopped_job_keeps_what_it_reached(
+    own: Services, stop: Stop, pictures: int, interrupted: bool
+) -> None:
+    report = StopAt(2, stop)
+    result = run_request(ask(own, n_iter=3, steps=4), own, report)
+    assert len(result.images) == pictures
+    assert result.interrupted is interrupted
+    assert report.previews
+
+
+def test_interrupted_picture_is_not_saved_unless_asked(own: Services) -> None:
+    request = ask(own, steps=4, save=True)
+    assert run_request(request, own, StopAt(1, Stop.NOW)).paths == (None,)
+    wanted = ask(own, {"save_incomplete_images": True}, steps=4, save=True)
+    assert run_request(wanted, own, StopAt(1, Stop.NOW)).paths[0]
+
+
+def test_job_stopped_before_any_step_is_interrupted(own: Services) -> None:
+    with pytest.raises(Interrupted):
+        run_request(ask(own), own, StopAt(0, Stop.NOW))
+
+
+def test_network_tags_are_left_out_with_a_warning(own: Services) -> None:
+    tagged, plain = make(own, prompt="a fox<lora:x:0.5>"), make(own, prompt="a fox")
+    assert tagged.images[0].tobytes() == plain.images[0].tobytes()
+    assert tagged.warnings == ("<lora:…> was left out: extra networks are not supported yet.",)
+
+
+def test_overrides_do_not_outlive_their_job(own: Services) -> None:
+    before = make(own)
+    make(own, {"CLIP_stop_at_last_layers": 4, "sd_vae": "othervae.safetensors"})
+    assert make(own).images[0].tobytes() == before.images[0].tobytes()
+
+
+def test_prompt_that_was_encoded_before_is_not_encoded_again(own: Services) -> None:
+    make(own, prompt="something new 1")
+    with _model(own) as m:
+        calls: list[Any] = []
+        encode = m.encode_prompts
+        m.encode_prompts = lambda *args: calls.append(args) or encode(*args)
+        try:
+            make(own, prompt="something new 1", seed=9)
+            assert calls == []
+            make(own, prompt="something new 2")
+            assert len(calls) == 1
+        finally:
+            del m.encode_prompts
+
+
+def _model(services: Services) -> Any:
+    from modules.model_manager import ModelChoice
+
+    return services.models.use(ModelChoice())
