@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     """Run what the command line asks for; returns the exit status."""
     from modules.setup import python_version
 
-    refusal = python_version.refusal(sys.version_info, sys.executable)
+    refusal = python_version.refusal(tuple(sys.version_info[:3]), sys.executable)
     if refusal:  # before anything that an old Python could not even read
         sys.stderr.write(refusal + "\n")
         return 1

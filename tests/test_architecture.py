@@ -21,11 +21,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jobs", "library"),
     ("extensions",),
     ("api", "ui"),
+    ("command",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 ONLY_IN = {
-    "torch": {"sampling", "postprocess", "interrogate", "pipelines", "model_manager", "processing"},
+    "torch": {"sampling", "pipelines", "model_manager", "processing"},
     "diffusers": {"pipelines", "model_manager"},
     "gradio": {"ui"},
     "fastapi": {"api", "ui"},

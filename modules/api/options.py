@@ -57,6 +57,8 @@ ROUTES = (
 
 def _needs_load(app: App, before: SettingsView, after: SettingsView) -> bool:
     """Whether another model or VAE is named than before, and not loaded already."""
+    if not app.models.catalogue.checkpoints():
+        return False
     if before["sd_vae"] != after["sd_vae"]:
         return True
     name, state = after["sd_model_checkpoint"], app.models.state

@@ -52,7 +52,8 @@ def memory() -> MemoryReply:
     total = psutil.virtual_memory().total
     used = psutil.Process().memory_info().rss
     ram = {"free": total - used, "used": used, "total": total}
-    return MemoryReply(ram=ram, cuda=_cuda_memory())
+    # Looked up, not imported: the API must answer before torch is loaded.
+    return MemoryReply(ram=ram, cuda=cuda_memory(sys.modules.get("torch")))
 
 
 def png_info(body: PngInfoRequest) -> PngInfoReply:
@@ -115,9 +116,11 @@ STOP_ROUTES = (
 )
 
 
-def _cuda_memory() -> dict[str, Any]:
-    """A1111's figures of the CUDA device, or `error` with the reason why there are none."""
-    torch = sys.modules.get("torch")  # not imported here: the API must answer before it is loaded
+def cuda_memory(torch: Any | None) -> dict[str, Any]:
+    """A1111's figures of the CUDA device, or `error` with the reason why there are none.
+
+    torch: the module, None while it is not loaded. All figures in bytes.
+    """
     if torch is None:
         return {"error": "unknown until a model is loaded"}
     if not torch.cuda.is_available():

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import webbrowser
+from typing import Any
 
 import uvicorn
 
@@ -33,7 +34,7 @@ def serve(app: App) -> int:
     return 0
 
 
-def _application(app: App) -> object:
+def _application(app: App) -> Any:
     from modules.api.server import build_server
 
     api = build_server(app)
@@ -45,7 +46,7 @@ def _application(app: App) -> object:
     return mount_page(api, app)
 
 
-def _options(app: App) -> dict[str, object]:
+def _options(app: App) -> dict[str, Any]:
     flags = app.flags
     return {
         "host": flags.host,

@@ -90,8 +90,6 @@ SETTINGS: tuple[Setting, ...] = (
     # samplers
     S("eta_ddim", 0.0, "Eta of DDIM", "sampler-params", 0, 1, infotext="Eta DDIM"),
     S("eta_ancestral", 1.0, "Eta of ancestral samplers", "sampler-params", 0, 1, infotext="Eta"),
-    S("ddim_discretize", "uniform", "DDIM time steps", "sampler-params",
-      choices=("uniform", "quad")),
     S("s_churn", 0.0, "Sigma churn", "sampler-params", 0, 100, infotext="Sigma churn"),
     S("s_tmin", 0.0, "Sigma tmin", "sampler-params", 0, 10, infotext="Sigma tmin"),
     S("s_tmax", 0.0, "Sigma tmax (0: no limit)", "sampler-params", 0, 999, infotext="Sigma tmax"),
@@ -120,11 +118,13 @@ SETTINGS: tuple[Setting, ...] = (
     S("beta_dist_beta", 0.6, "Beta schedule beta", "sampler-params", 0.01, 1,
       infotext="Beta schedule beta"),
     S("enable_quantization", False, "Round sigmas to the training steps", "sd"),
+    S("sd_noise_schedule", "Default", "Noise schedule of the model", "sampler-params",
+      choices=("Default", "Zero Terminal SNR"), infotext="Noise Schedule"),
     # compatibility
+    S("use_downcasted_alpha_bar", False, "Noise levels rounded to half precision",
+      "compatibility", infotext="Downcast alphas_cumprod"),
     S("auto_backcompat", True, "Old behaviour for old parameters", "compatibility"),
     S("use_old_karras_scheduler_sigmas", False, "Karras sigmas 0.1 to 10", "compatibility"),
-    S("no_dpmpp_sde_batch_determinism", False, "One noise for the whole SDE batch",
-      "compatibility"),
     S("use_old_scheduling", False, "Old prompt editing timelines", "compatibility",
       infotext="Old prompt editing timelines"),
     # infotext

@@ -88,6 +88,15 @@ def memory_of(device: torch.device) -> dict[str, int]:
     return {"peak": psutil.Process().memory_info().rss, "total": psutil.virtual_memory().total}
 
 
+def free_bytes(device: torch.device) -> int:
+    """Memory that a model may still take on `device`, as far as the system tells."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "xpu":
+        return torch.xpu.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
 def choose_device(hardware: Hardware, flags: DeviceFlags) -> DeviceChoice:
     """Decide for a machine and flags. Raises BadInput for a card that is not there."""
     if hardware.accelerator is None or {"all", "sd"} & set(flags.use_cpu):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from modules.model_manager.diffusers_folder import (
 )
 from modules.model_manager.ldm_file import read_ldm_checkpoint, read_ldm_vae
 from modules.model_manager.probe import probe_prediction
-from modules.model_manager.tensor_file import Progress
+from modules.model_manager.tensor_file import Progress, open_tensors
 from modules.pipelines.sd import StableDiffusion
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,21 @@ def load_vae(
     else:
         part = read_ldm_vae(vae or path, pipeline.spec.scale_factor, placement, heard)
     pipeline.use_vae(build_vae(vae or path, part))
+
+
+def size_in_memory(path: Path, dtype: torch.dtype) -> int:
+    """Bytes that the tensors of a checkpoint or diffusers folder take in `dtype`.
+
+    0 where `path` is something else. Raises ModelError where a file cannot be read.
+    """
+    files = path.glob("*/*.safetensors") if path.is_dir() else [path]
+    shapes = (
+        entry.shape
+        for file in files
+        if file.suffix.lower() == ".safetensors"
+        for entry in open_tensors(file).entries.values()
+    )
+    return sum(math.prod(shape) for shape in shapes) * dtype.itemsize
 
 
 def _read(path: Path, placement: Placement, vae: Path | None, progress: Progress) -> Blueprint:

@@ -69,12 +69,14 @@ class ModelManager:
         default: Path | None = None,
         limit: int = 1,
         loader: Loader | None = None,
+        free: Callable[[torch.device], int] | None = None,
         on_loaded: Callable[[Pipeline], object] = lambda pipeline: None,
     ) -> None:
         """Nothing is loaded yet. `limit` models stay loaded, the least recently used goes.
 
         `choose_place` is asked once, before the first load. `default`: the file to take where a
-        choice names none (`--ckpt`). `loader`: `load.load_checkpoint` unless a test replaces it.
+        choice names none (`--ckpt`). `loader` and `free` (bytes): `load.load_checkpoint` and
+        `device.free_bytes` unless a test replaces them.
         """
         self.catalogue = catalogue
         self.vaes = vaes
@@ -82,6 +84,7 @@ class ModelManager:
         self._default = default
         self._limit = limit
         self._loader = loader
+        self._free = free
         self._on_loaded = on_loaded
         self._lock = threading.RLock()
         self._loaded: OrderedDict[Path, _Loaded] = OrderedDict()
@@ -159,9 +162,8 @@ class ModelManager:
     def unload(self) -> None:
         """Forget all models and give their memory back, once nobody uses them."""
         with self._lock:
-            self._loaded.clear()
             self._state = ModelState()
-            _give_memory_back(self.placement.device)
+            self._forget_all()
 
     def _get(self, resolved: ResolvedChoice) -> _Loaded:
         title = resolved.checkpoint.title
@@ -198,6 +200,7 @@ class ModelManager:
         stamp = _stamp(path)
         self._say_loading(title, 0.0)
         self.catalogue.start_hash(resolved.checkpoint)
+        self._make_room(path)
         pipeline = self._find_loader()(
             path,
             self.placement.device,
@@ -208,6 +211,22 @@ class ModelManager:
         )
         self._on_loaded(pipeline)
         return _Loaded(pipeline, resolved.vae, stamp)
+
+    def _make_room(self, path: Path) -> None:
+        """Forget the other models first where a further one would not fit beside them."""
+        from modules.model_manager.device import free_bytes
+        from modules.model_manager.load import size_in_memory
+
+        needed = size_in_memory(path, self.placement.dtype)
+        free = (self._free or free_bytes)(self.placement.device)
+        if self._loaded and free < needed:
+            log.info("Memory is short: the models loaded before are forgotten.")
+            self._forget_all()
+
+    def _forget_all(self) -> None:
+        if self._loaded:
+            self._loaded.clear()
+            _give_memory_back(self.placement.device)
 
     def _find_loader(self) -> Loader:
         from modules.model_manager.load import load_checkpoint  # torch and diffusers

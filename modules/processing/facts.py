@@ -90,7 +90,8 @@ def _sampler_keys(row: SamplerRow) -> list[str]:
 
 
 def _guidance_keys(settings: SettingsView) -> list[str]:
-    keys = ["s_min_uncond", "skip_early_cond", "pad_cond_uncond", "pad_cond_uncond_v0"]
+    keys = ["s_min_uncond", "skip_early_cond", "pad_cond_uncond", "pad_cond_uncond_v0",
+            "sd_noise_schedule", "use_downcasted_alpha_bar"]  # fmt: skip
     if settings["s_min_uncond"]:
         keys.append("s_min_uncond_all")
     return keys

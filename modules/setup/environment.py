@@ -80,9 +80,15 @@ def is_satisfied(requirements: Sequence[Path]) -> bool:
 
 
 def requirement_lines(path: Path) -> list[str]:
-    """The requirements of a pip file, without comments and blank lines."""
-    lines = (line.partition(" #")[0].strip() for line in path.read_text("utf-8").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    """The requirements of a pip file and of those that it names with -r, without comments."""
+    found: list[str] = []
+    for raw in path.read_text("utf-8").splitlines():
+        line = re.sub(r"(^|\s)#.*", "", raw).strip()
+        if line.startswith("-r "):
+            found += requirement_lines(path.parent / line[3:].strip())
+        elif line:
+            found.append(line)
+    return found
 
 
 def _has(line: str) -> bool:
@@ -134,7 +140,7 @@ def _install(environment: Path, files: list[Path], wanted: dict[str, str], log: 
     python = python_of(environment)
     _forget_unfinished(python)
     pip = Pip(python, log, environment / "install.log", environment / "tmp")
-    lines = [line for path in files for line in requirement_lines(path)]
+    lines = list(dict.fromkeys(line for path in files for line in requirement_lines(path)))
     if before is not None:
         log("The requirements have changed; updating the environment")
     else:

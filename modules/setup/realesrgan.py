@@ -32,7 +32,9 @@ def install_realesrgan(
         isolation = ["--no-deps", "--no-build-isolation"]
         pip.install([*isolation, *_HEAVY], total=len(_HEAVY), timeout_s=timeout_s)
     except SetupError as error:
-        reason = str(error).splitlines()[0]
-        pip.log(f"realesrgan was left out ({reason}); spandrel reads its models instead")
+        reason = str(error).partition("\n")[0].rstrip(":")
+        pip.log(
+            f"realesrgan was left out, spandrel reads its models instead: {reason} ({pip.log_file})"
+        )
         return False
     return True

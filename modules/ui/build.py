@@ -8,7 +8,7 @@ from typing import Any, Final
 import gradio as gr
 
 from modules.core.app import VERSION, App
-from modules.ui.events import QUIET
+from modules.ui.events import QUIET, in_event_loop
 from modules.ui.header import Header
 from modules.ui.tabs import txt2img
 
@@ -29,11 +29,14 @@ _FOOTER = f"""
 
 def build_page(app: App) -> gr.Blocks:
     """Easel's page, without theme and scripts: `mount_page` adds those."""
-    return assemble(app)[0]
+    return in_event_loop(lambda: assemble(app))[0]
 
 
 def assemble(app: App) -> tuple[gr.Blocks, str]:
-    """The page, and what its scripts need to know of it as JSON that is safe in a script tag."""
+    """The page, and what its scripts need to know of it as JSON that is safe in a script tag.
+
+    Must be called where an event loop runs.
+    """
     header = Header(app)
     tabs = [(name, label, make(app)) for name, label, make in TABS]
     with gr.Blocks(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import gradio as gr
 
 from modules.core.errors import EaselError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 QUIET: Final[dict[str, Any]] = {
     "queue": False,
@@ -39,3 +42,15 @@ def tell(action: Callable[[], str]) -> None:
         gr.Warning(str(error))
         return
     gr.Info(sentence, duration=4)
+
+
+def in_event_loop(build: Callable[[], T]) -> T:
+    """Call `build` while an event loop runs.
+
+    Gradio's Blocks and App make event loops that nobody closes where none is running.
+    """
+
+    async def call() -> T:
+        return build()
+
+    return asyncio.run(call())

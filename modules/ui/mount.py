@@ -9,6 +9,7 @@ import gradio as gr
 
 from modules.core.app import App
 from modules.ui.build import assemble
+from modules.ui.events import in_event_loop
 from modules.ui.theme import build_theme
 
 if TYPE_CHECKING:  # a name only: fastapi belongs to the api folder
@@ -31,6 +32,29 @@ STYLESHEETS: Final = ("page.css", "header.css", "controls.css", "results.css", "
 
 def mount_page(server: FastAPI, app: App) -> FastAPI:
     """Mount the page at "/" and return the server."""
+    in_event_loop(lambda: _mount(server, app))
+    return server
+
+
+def output_folders(app: App) -> list[Path]:
+    """Folders whose files the browser may fetch: where the settings put pictures."""
+    settings = app.settings.view()
+    keys = [key for key in settings if key.startswith("outdir_") and settings[key]]
+    folders = {app.paths.data / "outputs", *(app.paths.output(settings[key]) for key in keys)}
+    return sorted(folders)
+
+
+def root_path(subpath: str) -> str | None:
+    """Gradio's root path for `--subpath`, None where none is given.
+
+    >>> root_path("easel/"), root_path("")
+    ('/easel', None)
+    """
+    inner = subpath.strip("/")
+    return f"/{inner}" if inner else None
+
+
+def _mount(server: FastAPI, app: App) -> None:
     page, config = assemble(app)
     served = output_folders(app)
     gr.set_static_paths(served)
@@ -53,25 +77,6 @@ def mount_page(server: FastAPI, app: App) -> FastAPI:
         css="\n".join(_read(name) for name in STYLESHEETS),
         head=_head(config, app.flags.theme),
     )
-    return server
-
-
-def output_folders(app: App) -> list[Path]:
-    """Folders whose files the browser may fetch: where the settings put pictures."""
-    settings = app.settings.view()
-    keys = [key for key in settings if key.startswith("outdir_") and settings[key]]
-    folders = {app.paths.data / "outputs", *(app.paths.output(settings[key]) for key in keys)}
-    return sorted(folders)
-
-
-def root_path(subpath: str) -> str | None:
-    """Gradio's root path for `--subpath`, None where none is given.
-
-    >>> root_path("easel/"), root_path("")
-    ('/easel', None)
-    """
-    inner = subpath.strip("/")
-    return f"/{inner}" if inner else None
 
 
 def _head(config: str, theme: str | None) -> str:

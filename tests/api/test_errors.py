@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,6 @@ from modules.core.errors import (
 def test_errors_have_a_status_and_the_envelope(error: Exception, status: int) -> None:
     reply = error_reply(error)
     assert reply.status_code == status
-    import json
-
     content = json.loads(reply.body)
     assert list(content) == ["error", "detail", "body", "errors"]
     assert content["error"] == type(error).__name__ and str(error) in content["detail"]

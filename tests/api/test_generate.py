@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -272,8 +273,6 @@ def test_force_task_id_names_the_job(client: TestClient, app: App) -> None:
 
 def wait_for(condition: Any, seconds: float = 10.0) -> None:
     """Poll until the condition holds."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -4,12 +4,15 @@ import base64
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from modules.api import build_server
+from modules.api.system import cuda_memory
 from modules.core.app import App
 from modules.images import encode_image
 
@@ -70,8 +73,6 @@ def test_no_scripts_yet(client: TestClient) -> None:
 
 
 def test_flags_hide_passwords(make_app: Any) -> None:
-    from modules.api import build_server
-
     app = make_app("--api-auth", "ann:secret", "--api")
     client = TestClient(build_server(app), base_url="http://127.0.0.1")
     reply = client.get("/sdapi/v1/cmd-flags", auth=("ann", "secret"))
@@ -84,6 +85,25 @@ def test_memory_counts_bytes(client: TestClient) -> None:
     ram = reply["ram"]
     assert 0 < ram["used"] < ram["total"] and ram["free"] == ram["total"] - ram["used"]
     assert "error" in reply["cuda"] or reply["cuda"]["system"]["total"] > 0
+
+
+def test_cuda_memory_has_a1111s_figures() -> None:
+    """Under the names of torch.cuda.memory_stats (PyTorch 2.13)."""
+    stats = {"active_bytes.all.current": 5, "active_bytes.all.peak": 7, "num_ooms": 1}
+    cuda = SimpleNamespace(
+        is_available=lambda: True, mem_get_info=lambda: (30, 100), memory_stats=lambda: stats
+    )
+    found = cuda_memory(SimpleNamespace(cuda=cuda))
+    assert found["system"] == {"free": 30, "used": 70, "total": 100}
+    assert found["active"] == {"current": 5, "peak": 7}
+    assert found["events"] == {"retries": 0, "oom": 1}
+    assert {"allocated", "reserved", "inactive"} <= found.keys()
+
+
+def test_cuda_memory_says_why_there_is_none() -> None:
+    without = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
+    assert "no CUDA device" in cuda_memory(without)["error"]
+    assert "until a model is loaded" in cuda_memory(None)["error"]
 
 
 def png(infotext: str) -> str:

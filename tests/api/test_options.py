@@ -110,3 +110,13 @@ def test_unload_gives_the_model_back(client: TestClient, app: App) -> None:
     client.post("/sdapi/v1/reload-checkpoint")
     assert client.post("/sdapi/v1/unload-checkpoint").json() == {}
     assert app.models.state.status == "none"
+
+
+def test_vae_may_be_chosen_before_there_is_a_model(
+    client: TestClient, app: App, tmp_path: Path
+) -> None:
+    for file in (tmp_path / "models/Stable-diffusion").rglob("*.safetensors"):
+        file.unlink()
+    app.models.catalogue.refresh()
+    assert client.post(OPTIONS, json={"sd_vae": "vae.safetensors"}).status_code == 200
+    assert app.settings.view()["sd_vae"] == "vae.safetensors"

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modules.core.errors import ModelError
-from modules.model_manager.load import load_checkpoint, load_vae
+from modules.model_manager.load import load_checkpoint, load_vae, size_in_memory
 from modules.pipelines.base import EncodeOptions
 from modules.pipelines.sd import StableDiffusion
 from modules.pipelines.spec import Family
@@ -215,3 +215,10 @@ def test_model_outlives_its_file(tmp_path: Path, twins: dict[str, Path]) -> None
     path.write_bytes(b"")
     path.unlink()
     assert torch.equal(answer(pipeline), before)
+
+
+def test_size_in_memory_is_what_a_model_takes(twins: dict[str, Path], tmp_path: Path) -> None:
+    pipeline = load(twins["sdxl"])
+    # the file holds one scalar more: OpenCLIP's logit_scale
+    assert size_in_memory(twins["sdxl"], F32) == pipeline.size_bytes + 4
+    assert size_in_memory(tmp_path / "a.ckpt", F32) == 0

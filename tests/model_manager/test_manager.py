@@ -194,3 +194,27 @@ def test_hash_is_found_beside_the_load(manager: ModelManager, root: Path) -> Non
 )
 def test_state_has_words(state: ModelState, words: str) -> None:
     assert state.words == words
+
+
+def test_models_before_go_first_where_memory_is_short(manager: ModelManager) -> None:
+    class Small(ModelManager):
+        alive_at_load: int = -1
+
+        def _make_room(self, path: Path) -> None:
+            super()._make_room(path)
+            self.alive_at_load = len(self._loaded)
+
+    tight = Small(manager.catalogue, manager.vaes, lambda: CPU, limit=2, free=lambda device: 0)
+    with tight.use(A):
+        pass
+    with tight.use(B):
+        pass
+    assert tight.alive_at_load == 0
+    roomy = Small(
+        manager.catalogue, manager.vaes, lambda: CPU, limit=2, free=lambda device: 1 << 40
+    )
+    with roomy.use(A):
+        pass
+    with roomy.use(B):
+        pass
+    assert roomy.alive_at_load == 1

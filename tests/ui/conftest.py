@@ -55,7 +55,9 @@ class Painter:
                 break
         count = params.n_iter * params.batch_size
         images = tuple(Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(count))
-        infotexts = tuple(f"{params.prompt}\nSteps: 3, Seed: {7 + i}, Size: 8x8" for i in range(count))
+        infotexts = tuple(
+            f"{params.prompt}\nSteps: 3, Seed: {7 + i}, Size: 8x8" for i in range(count)
+        )
         return Result(
             images=images,
             infotexts=infotexts,

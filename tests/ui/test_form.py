@@ -10,6 +10,7 @@ from modules.core.errors import NotFound
 from modules.params import Txt2ImgParams, parameters
 from modules.params.face import Check, Choice, ManyChoices, Number, Parameter, Slider, Text
 from modules.ui.choices import menu_names
+from modules.ui.events import in_event_loop
 from modules.ui.form import Form
 
 FIELDS = [p for p in parameters(Txt2ImgParams) if p.face.widget is not None]
@@ -36,9 +37,13 @@ def another_value(parameter: Parameter, app: App) -> Any:
 @pytest.fixture
 def form(app: App) -> Form:
     made = Form(Txt2ImgParams, "txt2img", app.styles)
-    with gr.Blocks(analytics_enabled=False):
-        for parameter in FIELDS:
-            made.field(parameter.name)
+
+    def build() -> None:
+        with gr.Blocks(analytics_enabled=False):
+            for parameter in FIELDS:
+                made.field(parameter.name)
+
+    in_event_loop(build)
     return made
 
 

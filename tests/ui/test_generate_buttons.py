@@ -10,6 +10,7 @@ from modules.core.app import App
 from modules.jobs.queue import State
 from modules.params import Txt2ImgParams
 from modules.processing.report import Stop
+from modules.ui.events import in_event_loop
 from modules.ui.form import Form
 from modules.ui.generate import Submission
 
@@ -19,11 +20,14 @@ class Page:
 
     def __init__(self, app: App) -> None:
         self.form = Form(Txt2ImgParams, "txt2img", app.styles)
+        in_event_loop(self.build)
+        self.calls = Submission(app, self.form, self.overrides)
+
+    def build(self) -> None:
         with gr.Blocks(analytics_enabled=False):
             for name in list(self.form.parameters):
                 self.form.field(name)
             self.overrides = gr.Dropdown([], multiselect=True)
-        self.calls = Submission(app, self.form, self.overrides)
 
     def submit(self, chips: tuple[str, ...] = (), **params: Any) -> dict[str, Any]:
         values = {c: c.value for c in self.form.fields.values()} | {self.overrides: list(chips)}

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from modules.core.app import App
 from modules.ui import build_page, mount_page
 from modules.ui.build import assemble
+from modules.ui.events import in_event_loop
 from modules.ui.mount import ASSETS, SCRIPTS, STYLESHEETS, output_folders
 
 ROOT = Path(__file__).parents[2]
@@ -67,13 +68,13 @@ def test_generate_never_waits_in_gradios_queue(app: App) -> None:
 
 
 def test_scripts_get_a_description_that_is_safe_in_html(app: App) -> None:
-    _, config = assemble(app)
+    _, config = in_event_loop(lambda: assemble(app))
     assert "<" not in config
     assert {field["name"] for field in json.loads(config)["tabs"]["txt2img"]} >= {"prompt", "seed"}
 
 
 def test_every_small_tool_has_a_tooltip(app: App, components: dict[str, dict[str, Any]]) -> None:
-    tooltips = json.loads(assemble(app)[1])["tooltips"]
+    tooltips = json.loads(in_event_loop(lambda: assemble(app))[1])["tooltips"]
     keys = (ASSETS / "keys.js").read_text(encoding="utf-8")
     for name, row in components.items():
         if "tool" in (row["props"].get("elem_classes") or []):

@@ -8,6 +8,7 @@ import pytest
 from modules.core.app import App
 from modules.core.errors import BadInput
 from modules.params import Txt2ImgParams
+from modules.ui.events import in_event_loop
 from modules.ui.form import Form
 from modules.ui.overrides import read_chips, write_chips
 from modules.ui.paste import Paste
@@ -21,6 +22,10 @@ INFOTEXT = (
 
 @pytest.fixture
 def paste(app: App) -> Paste:
+    return in_event_loop(lambda: build(app))
+
+
+def build(app: App) -> Paste:
     form = Form(Txt2ImgParams, "txt2img", app.styles)
     with gr.Blocks(analytics_enabled=False):
         for name in list(form.parameters):

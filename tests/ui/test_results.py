@@ -13,6 +13,7 @@ from PIL import Image
 
 from modules.core.app import App
 from modules.core.errors import BadInput
+from modules.ui.events import in_event_loop
 from modules.ui.results import Results
 from modules.ui.saving import LOG_COLUMNS, save_picture, zip_pictures
 
@@ -20,9 +21,13 @@ from modules.ui.saving import LOG_COLUMNS, save_picture, zip_pictures
 @pytest.fixture
 def results(app: App) -> Results:
     made = Results(app, "txt2img", "outdir_txt2img_samples")
-    with gr.Blocks(analytics_enabled=False):
-        made.build()
+    in_event_loop(lambda: build(made))
     return made
+
+
+def build(results: Results) -> None:
+    with gr.Blocks(analytics_enabled=False):
+        results.build()
 
 
 def load(results: Results, job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,12 +5,17 @@ import pytest
 
 from modules.core.app import App
 from modules.params import Txt2ImgParams
+from modules.ui.events import in_event_loop
 from modules.ui.form import Form
 from modules.ui.style_editor import StyleEditor
 
 
 @pytest.fixture
 def editor(app: App) -> StyleEditor:
+    return in_event_loop(lambda: build(app))
+
+
+def build(app: App) -> StyleEditor:
     form = Form(Txt2ImgParams, "txt2img", app.styles)
     made = StyleEditor(app, form)
     with gr.Blocks(analytics_enabled=False):
