@@ -56,7 +56,6 @@ def _options(app: App) -> dict[str, Any]:
         "timeout_graceful_shutdown": 1,
         "ssl_keyfile": str(flags.tls_keyfile) if flags.tls_keyfile else None,
         "ssl_certfile": str(flags.tls_certfile) if flags.tls_certfile else None,
-        "root_path": flags.subpath,
         "ws": "none",
     }
 
@@ -64,7 +63,8 @@ def _options(app: App) -> dict[str, Any]:
 def _announce(app: App, port: int, seconds: float) -> None:
     scheme = "https" if app.flags.tls_certfile else "http"
     host = "127.0.0.1" if app.flags.host in ("0.0.0.0", "::") else app.flags.host
-    address = f"{scheme}://{host}:{port}{app.flags.subpath}"
+    prefix = f"/{app.flags.subpath}" if app.flags.subpath else ""
+    address = f"{scheme}://{host}:{port}{prefix}"
     log.info("Easel %s is ready after %.1f s: %s", VERSION, seconds, address)
     if app.flags.autolaunch:
         threading.Timer(0.5, webbrowser.open, (address,)).start()

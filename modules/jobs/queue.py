@@ -177,6 +177,7 @@ class JobQueue:
             if not self._waiting:
                 return None
             job = self._waiting.pop(0)
+            job.future.set_running_or_notify_cancel()  # from here on nobody can cancel it
             job.state, job.started = State.RUNNING, time.time()
             self._running = job
             return job
@@ -205,6 +206,9 @@ class JobQueue:
         del self._finished[: -self._remembered]
         if isinstance(outcome, Exception):
             job.error = outcome
+        if job.future.cancelled():
+            return
+        if isinstance(outcome, Exception):
             job.future.set_exception(outcome)
         else:
             job.future.set_result(outcome)

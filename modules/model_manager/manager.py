@@ -229,9 +229,11 @@ class ModelManager:
             _give_memory_back(self.placement.device)
 
     def _find_loader(self) -> Loader:
+        if self._loader is not None:
+            return self._loader
         from modules.model_manager.load import load_checkpoint  # torch and diffusers
 
-        return self._loader or load_checkpoint
+        return load_checkpoint
 
     def _swap_vae(self, loaded: _Loaded, resolved: ResolvedChoice) -> None:
         from modules.model_manager.load import load_vae  # torch and diffusers

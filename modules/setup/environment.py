@@ -23,6 +23,7 @@ from modules.setup.python_version import caution
 from modules.setup.realesrgan import install_realesrgan
 from modules.setup.stamp import Stamp, digests, read_stamp, remove_stamp, write_stamp
 from modules.setup.torch_build import has_nvidia, install_cpu_torch
+from modules.setup.warm import compile_imports
 
 _GB: Final = 10**9
 _SPACE_CPU: Final = 4 * _GB
@@ -153,6 +154,8 @@ def _install(environment: Path, files: list[Path], wanted: dict[str, str], log: 
     has_extra = before is not None and before.extras.get("realesrgan") == "done"
     extra = "done" if has_extra or install_realesrgan(pip, files) else "failed"
     shutil.rmtree(pip.scratch, ignore_errors=True)
+    if any(line.startswith("gradio") for line in lines):
+        compile_imports(python, environment.parent, log)
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     write_stamp(environment, Stamp(wanted, version, {"realesrgan": extra}))
     log(f"The environment is ready, {elapsed(time.monotonic() - start)}")

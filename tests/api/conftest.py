@@ -40,6 +40,9 @@ install()
 
 BASE = "http://127.0.0.1:7860"
 
+_HEADER = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+SAFETENSORS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(4)
+
 
 @dataclass(frozen=True)
 class DrawnPipeline:
@@ -69,11 +72,11 @@ class Loader:
 
 
 def make_models(folder: Path) -> ModelManager:
-    """A real manager over files without contents."""
+    """A real manager over files that hold one number each."""
     checkpoints, vaes = folder / "Stable-diffusion", folder / "VAE"
     for file in ("tiny.safetensors", "sub/other.safetensors", "zbroken.safetensors"):
         (checkpoints / file).parent.mkdir(parents=True, exist_ok=True)
-        (checkpoints / file).touch()
+        (checkpoints / file).write_bytes(SAFETENSORS)
     vaes.mkdir(exist_ok=True)
     (vaes / "vae.safetensors").touch()
     loader: Any = Loader()

@@ -78,7 +78,7 @@ def test_no_checkpoint_at_all_is_not_found(tmp_path: Path) -> None:
     empty = ModelManager(
         Catalogue([tmp_path / "none"], hashes), VaeCatalogue([], [], None), lambda: CPU
     )
-    with pytest.raises(NotFound, match="there are none"), empty.use(ModelChoice()):
+    with pytest.raises(NotFound, match="no model yet"), empty.use(ModelChoice()):
         pass
 
 

@@ -80,9 +80,9 @@ def test_nothing_changes_without_parameters(
 
 
 def test_chips_come_back_as_settings() -> None:
-    overrides = {"CLIP_stop_at_last_layers": 2, "tiling": True, "randn_source": "NV"}
+    overrides = {"CLIP_stop_at_last_layers": 2, "sgm_noise_multiplier": True, "randn_source": "NV"}
     chips = write_chips(overrides, {})
-    assert chips == ["Clip skip: 2", "Tiling: True", "RNG: NV"]
+    assert chips == ["Clip skip: 2", "SGM noise multiplier: True", "RNG: NV"]
     assert read_chips(chips) == {**overrides, "CLIP_stop_at_last_layers": "2"}
 
 

@@ -83,7 +83,7 @@ def test_save_copies_the_picture_and_notes_it(run_job: Any, app: App, tmp_path: 
     kept = tmp_path / "log" / "images" / "00001-7.png"
     assert kept.read_bytes() == job.result.paths[1].read_bytes()
     assert str(kept) in said
-    rows = list(csv.reader((kept.parent / "log.csv").open(encoding="utf-8")))
+    rows = list(csv.reader((kept.parent / "log.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0] == list(LOG_COLUMNS)
     assert rows[1] == ["a, b", "8", "8", "8", "DPM++ 2M", "7.0", "50", "00001-7.png", "c"]
 
