@@ -1,0 +1,1 @@
+"""Speed of Easel, always beside a rival in the same run."""
