@@ -27,7 +27,11 @@ SCRIPTS: Final = (
     "keys.js",
 )
 """In the order in which they run; each adds one part to `easel`."""
+COLOURS: Final = "colours.css"
 STYLESHEETS: Final = ("page.css", "header.css", "controls.css", "results.css", "drawer.css")
+"""Rules inside the page's root element; `&` is that element."""
+ROOT: Final = ".gradio-container.gradio-container.gradio-container"
+"""Named three times, so that a rule of ours wins over gradio's own."""
 
 
 def mount_page(server: FastAPI, app: App) -> FastAPI:
@@ -74,16 +78,22 @@ def _mount(server: FastAPI, app: App) -> None:
         ssr_mode=False,
         mcp_server=False,
         theme=build_theme(),
-        css="\n".join(_read(name) for name in STYLESHEETS),
         head=_head(config, app.flags.theme),
     )
 
 
 def _head(config: str, theme: str | None) -> str:
-    """One script in the page's head; it runs before the page's components appear."""
+    """Stylesheet and script in the page's head; both are there before the components appear.
+
+    Not gradio's `css`, which rewrites selectors and breaks those with commas in parentheses.
+    """
+    rules = "\n".join(_read(name) for name in STYLESHEETS)
     start = f"window.easel = {{config: {config}, theme: {theme or ''!r}}};"
     scripts = "\n".join(_read(name) for name in SCRIPTS)
-    return f"<script>{start}\n{scripts}</script>"
+    return (
+        f"<style>{_read(COLOURS)}\n{ROOT} {{\n{rules}\n}}</style>"
+        f"<script>{start}\n{scripts}</script>"
+    )
 
 
 def _read(name: str) -> str:

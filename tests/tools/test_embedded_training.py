@@ -25,10 +25,10 @@ def test_schedule_is_that_of_diffusers_scaled_linear() -> None:
 
 
 def test_loss_weight_is_min_snr_with_a_bounded_boost() -> None:
-    # snr 100 → 5/100 · 1.01; snr 1 → 1 · 2; snr 0.001 → 1 · 30.
+    # snr 100 → 5/100 · 1.01; snr 1 → 1 · 2; snr 0.001 → 1 · 100.
     snr = torch.tensor([100.0, 1.0, 0.001])
     weights = loss_weight(snr / (1 + snr))
-    assert torch.allclose(weights, torch.tensor([0.0505, 2.0, 30.0]), rtol=1e-3)
+    assert torch.allclose(weights, torch.tensor([0.0505, 2.0, 100.0]), rtol=1e-3)
 
 
 def test_second_half_of_the_timesteps_leans_to_the_noisy_end() -> None:
@@ -56,7 +56,7 @@ def test_sampling_with_a_perfect_predictor_finds_the_one_known_latent() -> None:
 def test_training_resumes_where_it_stopped() -> None:
     plan = Plan(minutes=1, batch=1, rate=0.01)
     whole, halves = _trained(plan, 6), _trained(plan, 3)
-    module = nn.Linear(4, 4)
+    module = nn.Linear(40, 40)
     resumed = MixedTraining(module, plan, torch.device("cpu"))
     resumed.resume(halves.state())
     _advance(module, resumed, range(3, 6))
@@ -66,7 +66,7 @@ def test_training_resumes_where_it_stopped() -> None:
 
 
 def test_averaged_weights_are_lent_and_taken_back() -> None:
-    module = nn.Linear(4, 4)
+    module = nn.Linear(40, 40)
     training = MixedTraining(module, Plan(minutes=1, batch=1, rate=0.1), torch.device("cpu"))
     _advance(module, training, range(4))
     before = module.weight.detach().clone()
@@ -93,9 +93,9 @@ def test_tile_fills_the_last_row_with_white() -> None:
 
 
 def _trained(plan: Plan, steps: int) -> MixedTraining:
-    module = nn.Linear(4, 4)
+    module = nn.Linear(40, 40)
     training = MixedTraining(module, plan, torch.device("cpu"))
-    start = nn.Linear(4, 4)
+    start = nn.Linear(40, 40)
     nn.init.ones_(start.weight)
     nn.init.zeros_(start.bias)
     for master, average, weight in zip(training.masters, training.averages, start.parameters()):
@@ -108,6 +108,6 @@ def _trained(plan: Plan, steps: int) -> MixedTraining:
 
 def _advance(module: nn.Module, training: MixedTraining, steps: range) -> None:
     for step in steps:
-        inputs = torch.full((1, 4), 1.0 + step, dtype=torch.bfloat16)
+        inputs = torch.full((1, 40), 1.0 + step, dtype=torch.bfloat16)
         module(inputs).square().sum().backward()
         training.update()

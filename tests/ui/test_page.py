@@ -16,7 +16,7 @@ from modules.core.app import App
 from modules.ui import build_page, mount_page
 from modules.ui.build import assemble
 from modules.ui.events import in_event_loop
-from modules.ui.mount import ASSETS, SCRIPTS, STYLESHEETS, output_folders
+from modules.ui.mount import ASSETS, COLOURS, SCRIPTS, STYLESHEETS, output_folders
 
 ROOT = Path(__file__).parents[2]
 ELEMENTS = json.loads((ROOT / "tests/data/ui/txt2img_elements.json").read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def test_mounted_page_is_served_and_asks_nobody_else(app: App) -> None:
         page = client.get("/")
     assert page.status_code == 200
     assert "window.easel = " in page.text
-    for name in (*SCRIPTS, *STYLESHEETS):
+    for name in (*SCRIPTS, *STYLESHEETS, COLOURS):
         text = (ASSETS / name).read_text(encoding="utf-8")
         addresses = set(re.findall(r"https?://[^\s'\"`)]+", text))
         assert addresses <= {"http://www.w3.org/2000/svg"}, name
