@@ -130,8 +130,6 @@ def test_importing_does_nothing(path: Path) -> None:
     """Module level holds constants, tables, types, functions, classes and a logger."""
     allowed = (
         ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-        | ast.Assign | ast.AnnAssign | ast.Expr | ast.If | ast.TypeAlias if hasattr(ast, "TypeAlias")
-        else ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
         | ast.Assign | ast.AnnAssign | ast.Expr | ast.If
     )  # fmt: skip
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

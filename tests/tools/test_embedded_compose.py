@@ -5,6 +5,7 @@ import pytest
 
 from tools.embedded_model.compose import CANVAS_PX, Look, caption, draw_look, duotone, paint
 from tools.embedded_model.concepts import COLOURS, CONCEPTS, STYLES, TINTS
+from tools.embedded_model.latents import row_weights
 
 
 @pytest.fixture
@@ -79,3 +80,14 @@ def test_concepts_have_one_code_and_one_best_word_each() -> None:
     assert len({concept.name for concept in CONCEPTS}) == len(CONCEPTS)
     assert set(TINTS) <= set(COLOURS)
     assert sum(style.draws for style in STYLES) == 1
+
+
+def test_rows_are_drawn_by_style_and_never_if_postponed() -> None:
+    postponed = next(index for index, concept in enumerate(CONCEPTS) if concept.is_postponed)
+    rows = [(0, style, -1, -1) for style in range(len(STYLES)) for _ in range(1 + style)]
+    weights = row_weights(np.array([*rows, (postponed, 1, -1, -1)]))
+    assert weights.sum() == pytest.approx(1)
+    assert weights[-1] == 0
+    by_style = [weights[[row[1] == style for row in rows] + [False]].sum() for style in range(3)]
+    assert by_style[0] == 0
+    assert by_style[1] < by_style[2]

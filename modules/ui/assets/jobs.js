@@ -31,10 +31,10 @@ easel.jobs = (() => {
     easel.config.tabs[tab].forEach((field) => easel.form.mark(field.id, false));
   };
 
-  // Called by gradio after each press of Generate; an unchanged reply means that none came.
+  // Called by gradio after each press of Generate; an unchanged reply means that the call failed.
   const submitted = (tab, text) => {
     if (!text || text === lastReply) {
-      say(tab, "The server did not answer, so nothing was queued. Please try again.");
+      say(tab, "The server could not take the job; its log says why. Nothing was queued.");
       return [];
     }
     lastReply = text;
