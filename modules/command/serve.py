@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import webbrowser
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 
@@ -16,12 +16,12 @@ from modules.core.app import VERSION, App
 
 log = logging.getLogger(__name__)
 
-CLOSING_S = 4.0
+CLOSING_S = 3.5
 """How long a running job may take to notice that it must end; all in all the exit takes < 5 s."""
 
 
-def serve(app: App) -> int:
-    """Serve until stopped; returns the exit status."""
+def serve(app: App) -> NoReturn:
+    """Serve until stopped, and end the process."""
     started = time.perf_counter()
     for warning in app.flags.warnings:
         log.warning(warning)
@@ -31,7 +31,8 @@ def serve(app: App) -> int:
     _announce(app, port, time.perf_counter() - started)
     _begin_when_up(app, server)
     asyncio.run(server.serve(sockets=sockets))
-    return 0
+    logging.shutdown()
+    os._exit(0)  # taking torch and gradio apart would take seconds; everything is written
 
 
 def _application(app: App) -> Any:
@@ -91,12 +92,15 @@ class _Server(uvicorn.Server):
         self._app = app
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        if not self.should_exit:
-            log.info("Stopping; the running job is cancelled")
-            threading.Thread(target=self._close, name="easel-close", daemon=True).start()
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        """Of Ctrl+C and SIGTERM; a second one does not wait for open connections."""
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        threading.Thread(target=self._close, name="easel-close", daemon=True).start()
 
     def _close(self) -> None:
+        log.info("Stopping; a running job is cancelled")
         deadline = threading.Timer(CLOSING_S, os._exit, (0,))
         deadline.daemon = True
         deadline.start()  # a worker that does not listen must not keep the program alive

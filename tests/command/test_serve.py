@@ -23,6 +23,14 @@ START_S = 120
 """Generous: machines that run tests may be slow. Nothing here waits as long as that."""
 
 
+class Refused(Exception):
+    """The server answered with an error status."""
+
+    def __init__(self, code: int, body: bytes) -> None:
+        self.code, self.body = code, body
+        super().__init__(f"{code}: {body.decode()}")
+
+
 class Server:
     """One `webui.py` in a process of its own."""
 
@@ -40,10 +48,13 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         url = f"http://127.0.0.1:{self.port}{path}"
-        with urllib.request.urlopen(
-            urllib.request.Request(url, data, headers), timeout=timeout
-        ) as reply:
-            return json.loads(reply.read() or b"null")
+        request = urllib.request.Request(url, data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as reply:
+                return json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as error:
+            with error:
+                raise Refused(error.code, error.read()) from None
 
     def wait_for(self, state: str) -> None:
         """Until the model is in this state."""
@@ -93,8 +104,8 @@ def test_server_stops_within_5_seconds_in_the_middle_of_a_job(started: Any, numb
     def generate() -> None:
         try:
             answers.append(server.ask("/sdapi/v1/txt2img", LONG))
-        except (urllib.error.URLError, ConnectionError) as error:
-            answers.append(error)
+        except (urllib.error.URLError, ConnectionError, Refused) as error:
+            answers.append(str(error))
 
     client = threading.Thread(target=generate)
     client.start()
@@ -110,10 +121,10 @@ def test_server_stops_within_5_seconds_in_the_middle_of_a_job(started: Any, numb
 def test_server_without_a_model_lives_and_says_how_to_get_one(started: Any, tmp_path: Path) -> None:
     server = started("--nowebui", models=tmp_path / "empty")
     server.wait_for("none")
-    with pytest.raises(urllib.error.HTTPError) as caught:
+    with pytest.raises(Refused) as caught:
         server.ask("/sdapi/v1/txt2img", {"prompt": "x", "steps": 1})
     assert caught.value.code == 404
-    reply = json.loads(caught.value.read())
+    reply = json.loads(caught.value.body)
     assert "Stable-diffusion" in reply["detail"]
     assert server.ask("/internal/ping") == {}
 
@@ -132,10 +143,10 @@ def test_truncated_checkpoint_is_told_and_the_next_job_works(
                      models=tmp_path / "models")  # fmt: skip
     server.wait_for("ready")
     body = {"prompt": "x", "steps": 1, "width": 64, "height": 64, "seed": 1}
-    with pytest.raises(urllib.error.HTTPError) as caught:
+    with pytest.raises(Refused) as caught:
         server.ask(
             "/sdapi/v1/txt2img", body | {"override_settings": {"sd_model_checkpoint": "cut"}}
         )
     assert 400 <= caught.value.code < 500
-    assert "cut.safetensors" in json.loads(caught.value.read())["detail"]
+    assert "cut.safetensors" in json.loads(caught.value.body)["detail"]
     assert len(server.ask("/sdapi/v1/txt2img", body)["images"]) == 1
