@@ -22,7 +22,7 @@ _FOOTER = f"""
 <footer class="easel-footer">
   <span>Easel {VERSION}</span> <a href="docs">API</a>
   <span class="easel-keys">Ctrl+Enter generate · Esc interrupt · Alt+Enter skip ·
-  Ctrl+↑↓ weight of the selection · / prompt</span>
+  Ctrl+↑↓ weight of the selection · Alt+←→ move a part · / prompt</span>
 </footer>
 """
 

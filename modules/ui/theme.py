@@ -79,6 +79,8 @@ def build_theme() -> gr.themes.Base:
         button_primary_background_fill_hover_dark="#5eead4",
         button_primary_text_color="#ffffff",
         button_primary_text_color_dark="#042f2e",
+        button_primary_border_color="transparent",
+        button_primary_border_color_dark="transparent",
         button_secondary_background_fill="*neutral_100",
         button_secondary_background_fill_hover="*neutral_200",
         button_secondary_background_fill_dark="#25272b",

@@ -25,6 +25,17 @@ WEIGHTS = (
     (", «», b", 1, None),
 )
 
+MOVES = (
+    # text with the cursor at |, direction, result
+    ("red, gr|een, blue", 1, "red, blue, green"),
+    ("red, gr|een, blue", -1, "green, red, blue"),
+    ("|red,green", 1, "green,red"),
+    ("red,\ngreen|", -1, "green,\nred"),
+    ("re|d, green", -1, None),
+    ("red, green|", 1, None),
+    ("|", 1, None),
+)
+
 BRACKETS = {
     "": "",
     "a (b [c] {d|e})": "",
@@ -50,6 +61,17 @@ def test_weight_of_the_selection(
         assert edit is None
     else:
         assert text[: edit["from"]] + edit["made"] + text[edit["to"] :] == wanted
+
+
+@pytest.mark.parametrize(("marked", "direction", "wanted"), MOVES)
+def test_part_of_the_prompt_moves(
+    shared_visitor: Any, marked: str, direction: int, wanted: str | None
+) -> None:
+    edit = shared_visitor.page.evaluate(
+        "([text, place, direction]) => easel.prompt.move(text, place, direction)",
+        [marked.replace("|", ""), marked.index("|"), direction],
+    )
+    assert (edit["made"] if edit else None) == wanted
 
 
 @pytest.mark.parametrize(("text", "wanted"), BRACKETS.items())

@@ -1,4 +1,5 @@
-// Keys: Ctrl+Enter generate, Esc interrupt, Alt+Enter skip, Ctrl+Up/Down weight, / prompt.
+// Keys: Ctrl+Enter generate, Esc interrupt, Alt+Enter skip, Ctrl+Up/Down weight,
+// Alt+Left/Right move a part of the prompt, / focus the prompt.
 "use strict";
 
 (() => {
@@ -23,6 +24,10 @@
     {
       when: (e) => (e.key === "ArrowUp" || e.key === "ArrowDown") && (e.ctrlKey || e.metaKey) && !e.altKey && isPrompt(e.target),
       act: (e) => easel.prompt.changeWeight(e.target, e.key === "ArrowUp" ? 1 : -1),
+    },
+    {
+      when: (e) => (e.key === "ArrowLeft" || e.key === "ArrowRight") && e.altKey && !e.ctrlKey && isPrompt(e.target),
+      act: (e) => easel.prompt.movePart(e.target, e.key === "ArrowRight" ? 1 : -1),
     },
     {
       when: (e) => e.key === "/" && !e.ctrlKey && !e.altKey && !e.metaKey && !isTyping(e.target),

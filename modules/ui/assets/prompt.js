@@ -155,6 +155,23 @@ easel.prompt = (() => {
     return { from: start, to: end, made, selected: [first, first + body.length] };
   };
 
+  // The edit that exchanges the comma-separated part at a place with its neighbour, or null.
+  // Blanks stay where they are, the words move.
+  const move = (text, place, direction) => {
+    const parts = text.split(",");
+    const starts = parts.map((_, i) => parts.slice(0, i).join(",").length + (i ? 1 : 0));
+    const at = starts.findLastIndex((start) => start <= place);
+    const other = at + direction;
+    if (other < 0 || other >= parts.length) return null;
+    const words = parts.map((part) => part.trim());
+    const blanks = parts.map((part) => part.match(/^(\s*)[\s\S]*?(\s*)$/).slice(1));
+    [words[at], words[other]] = [words[other], words[at]];
+    const made = parts.map((_, i) => blanks[i][0] + words[i] + blanks[i][1]);
+    const start = made.slice(0, other).join(",").length + (other ? 1 : 0) + blanks[other][0].length;
+    const selected = [start, start + words[other].length];
+    return { from: 0, to: text.length, made: made.join(","), selected };
+  };
+
   // Types the edit into the box, so that the browser's undo knows it.
   const type = (box, edit) => {
     box.focus();
@@ -172,5 +189,10 @@ easel.prompt = (() => {
     return edit !== null;
   };
 
-  return { count, changeWeight, weigh, unbalanced };
+  const movePart = (box, direction) => {
+    const edit = move(box.value, box.selectionStart, direction);
+    if (edit) type(box, edit);
+  };
+
+  return { count, changeWeight, movePart, weigh, move, unbalanced };
 })();

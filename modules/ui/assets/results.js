@@ -99,11 +99,12 @@ easel.results = (() => {
 
   const facts = (info) => {
     const { seconds: taken, memory, files } = info.easel;
+    const grids = info.index_of_first_image;
     const parts = [`Time ${seconds(taken)}`];
     if (memory?.peak) parts.push(`peak ${bytes(memory.peak)}`);
     if (memory?.peak && memory?.total) parts[1] += ` of ${bytes(memory.total)}`;
-    const count = files.length;
-    if (count > 1) parts.push(`${count} pictures`);
+    const count = files.length - grids;
+    if (count > 1) parts.push(`${count} pictures${grids ? " and a grid" : ""}`);
     if (info.easel.interrupted) parts.push("interrupted");
     return parts.join(" · ");
   };
