@@ -14,7 +14,7 @@ from pathlib import Path
 
 from modules.core.errors import NotFound
 from modules.model_manager.hashes import Hashes, Stamp
-from modules.model_manager.ldm_size import read_native_size
+from modules.model_manager.native_size import read_native_size
 
 SUFFIXES = (".safetensors", ".ckpt")
 """Of files that are listed; `.ckpt` is refused on loading, with the reason."""
@@ -43,9 +43,9 @@ class Checkpoint:
     """The LDM `.yaml` beside it."""
 
     @property
-    def native_size(self) -> int | None:
-        """Side in pixels of the square pictures it was trained on, where its `.yaml` says so."""
-        return read_native_size(self.config) if self.config else None
+    def native_size(self) -> int:
+        """Side in pixels of the square pictures it was trained on; reads the header."""
+        return read_native_size(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import gradio as gr
 from modules.core.app import VERSION, App
 from modules.core.errors import EaselError, NotFound
 from modules.model_manager import Checkpoint, ModelChoice
+from modules.model_manager.native_size import DEFAULT_SIZE
 from modules.ui.events import QUIET, TELLING
-from modules.ui.native_size import DEFAULT_SIZE, native_size
 
 PAGE_SETTINGS: Final = (
     "keyedit_precision_attention",
@@ -104,7 +104,7 @@ class Header:
         return json.dumps(
             {
                 "version": VERSION,
-                "native_size": native_size(checkpoint.path) if checkpoint else DEFAULT_SIZE,
+                "native_size": checkpoint.native_size if checkpoint else DEFAULT_SIZE,
                 "settings": {key: settings[key] for key in PAGE_SETTINGS},
             }
         )

@@ -90,6 +90,8 @@ def evaluate(checkpoint: Path, cache: Path, grid: Path) -> dict[str, object]:
     plain = draw(pipeline, [f"a {concept.name}" for concept in TRAINED], seed=SEED)
     _write_picture(tile(plain, columns=8), grid)
     results["no style"] = _shares(recognise(cache, plain, indices))
+    # The same pictures asked for their neighbour's concept: a judge that can't say no shows here.
+    results["control"] = _shares(recognise(cache, plain, indices[-1:] + indices[:-1]))
     everything, wanted = [plain], list(indices)
     for style in (style for style in STYLES if style.draws > 0):
         prompts = [f"{concept.name}, {style.words}" for concept in TRAINED]

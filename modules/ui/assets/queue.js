@@ -4,6 +4,7 @@
 easel.queue = (() => {
   const make = easel.element;
   let latest = null;
+  let newestPreview = { job: "", source: "" }; // the server sends each preview only once
 
   const list = make("ol", { className: "easel-jobs" });
   const empty = make("p", { className: "easel-jobs-empty", textContent: "Nothing waits and nothing runs." });
@@ -76,7 +77,7 @@ easel.queue = (() => {
       const said = words(job);
       if (state.textContent !== said) state.textContent = said;
       const picture = item.querySelector("img");
-      if (job.preview) Object.assign(picture, { src: job.preview, hidden: false });
+      if (job.id === newestPreview.job) Object.assign(picture, { src: newestPreview.source, hidden: false });
       return item;
     });
     const isSame = rows.length === list.children.length && rows.every((item, i) => item === list.children[i]);
@@ -86,6 +87,8 @@ easel.queue = (() => {
 
   const update = (status) => {
     latest = status;
+    const { current } = status;
+    if (current?.preview) newestPreview = { job: current.id, source: current.preview };
     const count = status.queue.length + (status.current ? 1 : 0);
     const place = easel.byId("easel_queue_count");
     if (place && place.textContent !== String(count)) place.textContent = String(count);

@@ -1,6 +1,6 @@
 """The size of picture that a checkpoint makes best, from its header; the form starts with it.
 
-Reads only the header, because the page must be up before torch is.
+Reads only the header and loads no torch: the page asks before torch is there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIZES: Final = (("conditioner.embedders.", 1024), ("cond_stage_model.model.", 7
 """Beginnings of tensor names that only SDXL, and only SD 2 have, and the sizes of these."""
 
 
-def native_size(path: Path) -> int:
+def read_native_size(path: Path) -> int:
     """Side in pixels of the squares that the model at `path` was trained on.
 
     A model that states its resolution (metadata `modelspec.resolution`, ModelSpec 1.0) is
