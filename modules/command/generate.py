@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -20,13 +21,15 @@ from pydantic.fields import FieldInfo
 
 from modules.core.app import App
 from modules.core.errors import BadInput, EaselError
-from modules.images import encode_image
+from modules.images import encode_image, image_format
 from modules.jobs.queue import Job
 from modules.model_manager import ModelChoice
 from modules.params import Txt2ImgParams, parameters
 from modules.processing.prepare import prepare_request
 from modules.processing.result import Result
 from modules.setup.flags import Flags, parse_flags
+
+log = logging.getLogger(__name__)
 
 SIZE = ("width", "height")
 
@@ -36,19 +39,34 @@ def generate(arguments: list[str], build: Callable[[Flags], App]) -> int:
     parser = make_parser()
     options, flag_words = parser.parse_known_args(arguments)
     root = Path(__file__).resolve().parents[2]
-    app = build(parse_flags(flag_words, os.environ, root))
+    flags = parse_flags(flag_words, os.environ, root)
+    app = build(flags)
+    for warning in flags.warnings:
+        log.warning(warning)
     try:
+        _check_output(options.output)
         result = _run(app, options)
         paths = _write(result, options.output)
     except (EaselError, OSError) as error:
         sys.stderr.write(f"webui.py generate: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped.\n")
+        return 130
     finally:
         app.jobs.close(timeout_s=5)
     for warning in result.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.write("".join(f"{path}\n" for path in paths))
     return 0
+
+
+def _check_output(output: Path | None) -> None:
+    """Find out before sampling whether the file can be written."""
+    if output is None:
+        return
+    image_format(output.suffix or ".png")
+    output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -122,7 +140,8 @@ def _values(app: App, options: argparse.Namespace) -> dict[str, Any]:
     values = {p.name: p.ui_default for p in parameters(Txt2ImgParams)}
     given = {name: value for name, value in vars(options).items() if name in values}
     try:
-        choice = ModelChoice.from_settings(app.settings.view())
+        overrides = dict(_setting(text) for text in options.settings)
+        choice = ModelChoice.from_settings(app.settings.view().with_overrides(overrides))
         size = app.models.resolve(choice).checkpoint.native_size
     except EaselError:
         size = None  # the job itself says what is wrong with the model

@@ -64,7 +64,19 @@ class Settings:
         self._file = file
         self._lock = threading.Lock()
         self._defaults = known_settings()
-        self._values: dict[str, Any] = _read(file) if file else {}
+        self._unusable: dict[str, Any] = {}
+        self._values = self._checked(_read(file) if file else {})
+
+    def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The usable values; the others stay in the file, and their defaults are used."""
+        usable = {}
+        for key, value in values.items():
+            try:
+                usable[key] = check_setting(key, value, values) if key in TABLE else value
+            except BadInput as error:
+                log.warning("In %s, %s The default is used.", self._file, error)
+                self._unusable[key] = value
+        return usable
 
     def view(self) -> SettingsView:
         """A snapshot of all settings as they are now."""
@@ -85,8 +97,10 @@ class Settings:
         with self._lock:
             values = {**self._values, **checked}
             values = {k: v for k, v in values.items() if self._defaults.get(k, _MISSING) != v}
+            kept = {k: v for k, v in self._unusable.items() if k not in checked}
             if self._file:
-                _write(self._file, values)
+                _write(self._file, kept | values)
+            self._unusable = kept
             self._values = values
         return changed
 

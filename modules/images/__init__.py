@@ -7,7 +7,6 @@ from modules.images.grid import grid_rows, image_grid
 from modules.images.metadata import DigitalSource, ImageText, read
 from modules.images.naming import NameFields
 from modules.images.numbering import next_number
-from modules.images.oversize import save_small_copy
 from modules.images.resize import ResizeMode, resize_image
 from modules.images.save import save_image, write_text
 
@@ -28,6 +27,5 @@ __all__ = [
     "read",
     "resize_image",
     "save_image",
-    "save_small_copy",
     "write_text",
 ]

@@ -191,6 +191,9 @@ class JobQueue:
         except Exception as error:
             log.exception("Job %s failed", job.id)
             outcome = error
+        except BaseException as error:  # SystemExit of a hook, a panic in Rust: the worker lives
+            log.exception("Job %s failed", job.id)
+            outcome = EaselError(f"The job was ended by {type(error).__name__}: {error}")
         with self._changed:
             self._running = None
             if isinstance(outcome, Exception):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from modules.core.errors import NotFound
+
+log = logging.getLogger(__name__)
 
 AUTOMATIC = "Automatic"
 NONE = "None"
@@ -58,8 +61,14 @@ class VaeCatalogue:
         raise NotFound("VAE", name, (AUTOMATIC, NONE, *self._files))
 
     def _named_like(self, checkpoint: Path) -> Path | None:
+        """Pickles are passed over: they cannot be loaded, and the checkpoint has a VAE."""
         wanted = {checkpoint.stem, f"{checkpoint.stem}{_MARK}"}
-        return next((path for path in self._files.values() if path.stem in wanted), None)
+        named = [path for path in self._files.values() if path.stem in wanted]
+        for path in named:
+            if path.suffix == ".safetensors":
+                return path
+            log.warning("%s is a pickle and is left out; convert it to .safetensors", path.name)
+        return None
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -164,7 +164,7 @@ class GenerationParams(BaseModel):
     tiling: Annotated[bool | None, Face("Tiling")] = None
     do_not_save_samples: bool = False
     do_not_save_grid: bool = False
-    eta: Annotated[float | None, Field(ge=0, le=10), Face("Eta")] = None
+    eta: Annotated[Fraction | None, Face("Eta")] = None
     denoising_strength: Annotated[
         Fraction | None,
         Face(

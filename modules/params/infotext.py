@@ -129,7 +129,7 @@ def read_infotext(text: str) -> ReadParameters:
 
 _SPECIAL = frozenset(
     ("Prompt", "Size-1", "Size-2", "Seed resize from-1", "Seed resize from-2", "Model",
-     "Model hash", "Version")
+     "Model hash", "Version", "User")
 )  # fmt: skip
 
 _SIZES = {

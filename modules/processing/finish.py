@@ -63,6 +63,8 @@ class Job:
     hooks: Hooks
     p: StableDiffusionProcessingTxt2Img
     started: datetime
+    warnings: list[str]
+    """For the user; the same list that the sampling stages fill."""
 
 
 def to_images(pictures: torch.Tensor) -> list[Image.Image]:
@@ -136,7 +138,7 @@ def _save(
 ) -> Path:
     settings = job.settings
     params = ImageSaveParams(image, job.p, str(folder), {"parameters": text})
-    job.hooks.call("before_image_saved", params)
+    job.warnings.extend(job.hooks.call("before_image_saved", params))
     path = save_image(
         params.image,
         folder,
@@ -148,7 +150,7 @@ def _save(
         **naming,
     )
     params.filename = str(path)
-    job.hooks.call("image_saved", params)
+    job.warnings.extend(job.hooks.call("image_saved", params))
     return path
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from pydantic import ValidationError
-
 from modules.core.errors import BadInput
 from modules.core.settings import SettingsView
 from modules.params.generation import GenerationParams, Txt2ImgParams
 from modules.processing.prepare import check_params
 
+SEEDS = 2**64
+"""Seeds count on from 0 behind the last one."""
 RANDOM_SEEDS = 4294967294
 """Seed -1 draws below this; A1111 1.10 behaviour."""
 
@@ -52,11 +52,7 @@ class StableDiffusionProcessing:
             raise BadInput(error.field, error.value, allowed) from error
 
     def _check(self, values: dict[str, Any]) -> GenerationParams:
-        try:
-            return self.params_class.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise BadInput(str(first["loc"][0]), first.get("input"), first["msg"]) from error
+        raise NotImplementedError
 
     def fill_seeds(self, count: int) -> None:
         """Give each of `count` pictures its seed and variation seed.
@@ -67,8 +63,8 @@ class StableDiffusionProcessing:
         seed, subseed = fixed_seed(self.seed), fixed_seed(self.subseed)
         self.seed, self.subseed = seed, subseed
         has_variation = self.subseed_strength != 0
-        self.all_seeds = [seed + (0 if has_variation else i) for i in range(count)]
-        self.all_subseeds = [subseed + i for i in range(count)]
+        self.all_seeds = [(seed + (0 if has_variation else i)) % SEEDS for i in range(count)]
+        self.all_subseeds = [(subseed + i) % SEEDS for i in range(count)]
 
     seed: int
     subseed: int

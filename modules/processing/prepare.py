@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from PIL import ImageColor
 from pydantic import ValidationError
 
 from modules.core.errors import BadInput, NotFound
 from modules.core.settings import SettingsView
-from modules.params.generation import Txt2ImgParams
+from modules.params.generation import MAX_SIDE, Txt2ImgParams
 from modules.params.request import Request
 from modules.params.styles import StyleDatabase
 from modules.sampling.table import SAMPLERS, SCHEDULERS
@@ -33,6 +34,8 @@ PIXEL_UPSCALERS: tuple[str, ...] = ("None", "Lanczos", "Nearest")
 HIRES_UPSCALERS: tuple[str, ...] = (*LATENT_UPSCALERS, *PIXEL_UPSCALERS)
 
 DEFAULT_SAMPLER = "DPM++ 2M"
+SMALLEST_SIDE = 8
+"""Pixels; one latent."""
 
 
 class Finder(Protocol):
@@ -58,6 +61,7 @@ def prepare_request(
     """
     checked = check_params(params)
     view = settings.with_overrides(overrides or {})
+    _check_colour("grid_background_color", view["grid_background_color"])
     checkpoint = (overrides or {}).get("sd_model_checkpoint")
     for name in (checkpoint, checked.refiner_checkpoint, checked.hr_checkpoint_name):
         if name and name not in ("None", "Use same checkpoint"):
@@ -94,6 +98,7 @@ def check_params(params: Mapping[str, Any] | Txt2ImgParams) -> Txt2ImgParams:
     elif valid.hr_scheduler not in (None, "Use same scheduler"):
         changes["hr_scheduler"] = find_names(sampler, valid.hr_scheduler)[1]
     if valid.enable_hr:
+        _check_hires_size(valid)
         changes["hr_upscaler"] = _known("upscaler", valid.hr_upscaler or "Latent", HIRES_UPSCALERS)
     return valid.model_copy(update=changes)
 
@@ -130,6 +135,44 @@ def bad_input(error: ValidationError) -> BadInput:
     field = ".".join(str(part) for part in first["loc"]) or "parameters"
     message = first["msg"]
     return BadInput(field, first.get("input"), message[:1].lower() + message[1:])
+
+
+def _check_colour(key: str, value: str) -> None:
+    try:
+        ImageColor.getrgb(value)
+    except ValueError:
+        raise BadInput(key, value, "a colour such as #ffffff is expected") from None
+
+
+def hires_sizes(params: Txt2ImgParams) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((width, height) to scale to, (width, height) of the result) in pixels.
+
+    With both sides given the picture is scaled to cover them and cropped.
+    """
+    width, height = params.width, params.height
+    to_x, to_y = params.hr_resize_x, params.hr_resize_y
+    if not to_x and not to_y:
+        size = (int(width * params.hr_scale), int(height * params.hr_scale))
+        return size, size
+    if not to_y:
+        size = (to_x, to_x * height // width)
+        return size, size
+    if not to_x:
+        size = (to_y * width // height, to_y)
+        return size, size
+    if width / height < to_x / to_y:
+        return (to_x, to_x * height // width), (to_x, to_y)
+    return (to_y * width // height, to_y), (to_x, to_y)
+
+
+def _check_hires_size(params: Txt2ImgParams) -> None:
+    """Raises BadInput for a second pass without a cell, or larger than a picture may be."""
+    for size in hires_sizes(params):
+        if min(size) < SMALLEST_SIDE or max(size) > MAX_SIDE:
+            text = f"{size[0]}x{size[1]}"
+            field = "hr_resize_x" if params.hr_resize_x or params.hr_resize_y else "hr_scale"
+            allowed = f"sides of the second pass may have {SMALLEST_SIDE} to {MAX_SIDE} pixels"
+            raise BadInput(field, text, allowed)
 
 
 def _known(what: str, name: str, names: Sequence[str] | Iterable[str]) -> str:

@@ -6,17 +6,22 @@ sees frozen parameters only.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from PIL import Image
 
-from modules.core.errors import BadInput, Interrupted
+from modules.core.errors import BadInput, Interrupted, OutOfSpace
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
 from modules.core.settings import SettingsView, known_settings
+from modules.images import write_text
 from modules.images.grid import grid_rows, image_grid
 from modules.model_manager import ModelChoice, ModelManager
 from modules.params.generation import Txt2ImgParams
@@ -42,14 +47,19 @@ from modules.processing.txt2img import Batch, Stage, make_batch
 from modules.prompt import extract_networks, strip_comments
 from modules.sampling.table import find_sampler
 
+log = logging.getLogger(__name__)
+
 NOT_YET = {
     "restore_faces": "Restore faces",
     "tiling": "Tiling",
     "refiner_checkpoint": "Refiner",
     "hr_checkpoint_name": "Hires checkpoint",
     "firstpass_image": "First pass image",
+    "firstphase_width": "First phase width",
+    "firstphase_height": "First phase height",
 }
 """Parameters that A1111 knows and Easel accepts, but does not act on yet; a result says so."""
+NEUTRAL = (None, False, 0, "", "None", "Use same checkpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,10 @@ class Services:
     hooks: Hooks
     paths: Paths
     prompts: PromptCache = field(default_factory=PromptCache)
+
+
+FindFacts = Callable[[], ModelFacts]
+"""Waits for the model's hash, so it is first called when a picture is there to be named."""
 
 
 @dataclass(slots=True)
@@ -85,8 +99,8 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
     started = time.perf_counter()
     settings = SettingsView(known_settings(), request.settings)
     p = StableDiffusionProcessingTxt2Img(request.params, settings)
-    job = Job(request, settings, services.paths, services.hooks, p, datetime.now())
-    early = services.hooks.call("before_process", p)
+    warnings = services.hooks.call("before_process", p)
+    job = Job(request, settings, services.paths, services.hooks, p, datetime.now(), warnings)
     choice = ModelChoice.from_settings(settings)
     with services.models.use(choice) as pipeline:
         stage = Stage(
@@ -95,25 +109,27 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
             hooks=services.hooks,
             report=report,
             p=p,
-            warnings=early,
+            warnings=warnings,
         )
-        facts = _model_facts(services.models, choice)
-        output, params = _make_all(job, stage, facts)
+        find_facts = functools.cache(lambda: _model_facts(services.models, choice))
+        output, params = _make_all(job, stage, find_facts)
         memory = services.models.memory()
+    facts = find_facts()
     grids = _add_grid(job, params, facts, output)
+    _remember(services.paths, output)
     result = Result(
         images=tuple(output.images),
         infotexts=tuple(output.infotexts),
         paths=tuple(output.paths),
         index_of_first_image=grids,
         info=reply_info(job, params, facts, output.infotexts, grids),
-        warnings=tuple(dict.fromkeys(stage.warnings)),
+        warnings=tuple(dict.fromkeys(warnings)),
         interrupted=stage.interrupted,
         seconds=time.perf_counter() - started,
         memory=memory,
     )
-    services.hooks.call("postprocess", p, result)
-    return result
+    late = services.hooks.call("postprocess", p, result)
+    return dataclasses.replace(result, warnings=(*result.warnings, *late)) if late else result
 
 
 def _model_facts(models: ModelManager, choice: ModelChoice) -> ModelFacts:
@@ -128,7 +144,7 @@ def _model_facts(models: ModelManager, choice: ModelChoice) -> ModelFacts:
     )
 
 
-def _make_all(job: Job, stage: Stage, model: ModelFacts) -> tuple[_Output, Txt2ImgParams]:
+def _make_all(job: Job, stage: Stage, find_facts: FindFacts) -> tuple[_Output, Txt2ImgParams]:
     """All batches, and the parameters as the last one's hooks left them."""
     p, output = job.p, _Output()
     params = p.freeze()
@@ -143,7 +159,7 @@ def _make_all(job: Job, stage: Stage, model: ModelFacts) -> tuple[_Output, Txt2I
             break
         p.iteration = number
         batch, params = _prepare_batch(job, stage, params, number)
-        _make_one(job, stage, model, batch, output)
+        _make_one(job, stage, find_facts, batch, output)
         if stage.report.stop is Stop.SKIP:
             stage.interrupted = False
         stage.report.end_batch()
@@ -155,13 +171,16 @@ def _make_all(job: Job, stage: Stage, model: ModelFacts) -> tuple[_Output, Txt2I
 def _fill_lists(job: Job, params: Txt2ImgParams) -> None:
     """Prompts with styles, and seeds, of every picture of the job."""
     p, count = job.p, params.n_iter * params.batch_size
-    prompt, negative = params.prompt, params.negative_prompt
-    for style_prompt, style_negative in job.request.style_texts:
-        prompt = apply_style(style_prompt, prompt)
-        negative = apply_style(style_negative, negative)
-    p.all_prompts = [prompt] * count
-    p.all_negative_prompts = [negative] * count
+    p.all_prompts = [_with_styles(job, params.prompt, 0)] * count
+    p.all_negative_prompts = [_with_styles(job, params.negative_prompt, 1)] * count
     p.fill_seeds(count)
+
+
+def _with_styles(job: Job, text: str, side: int) -> str:
+    """The text with the request's styles; side: 0 the prompts, 1 the negative prompts."""
+    for style in job.request.style_texts:
+        text = apply_style(style[side], text)
+    return text
 
 
 def _prepare_batch(
@@ -180,11 +199,19 @@ def _prepare_batch(
     stage.call("process_batch", p, number, texts, p.seeds, p.subseeds)
     params = p.freeze()
     _note_parameters(job, params, texts)
+    negatives = tuple(clean(text) for text in p.negative_prompts)
+    hires = _with_styles(job, params.hr_prompt, 0) if params.hr_prompt else ""
+    hires_negative = _with_styles(job, params.hr_negative_prompt, 1)
+    hires = _without_networks(stage, clean(hires))
     batch = Batch(
         params=params,
         settings=settings,
         prompts=tuple(texts),
-        negative_prompts=tuple(clean(text) for text in p.negative_prompts),
+        negative_prompts=negatives,
+        hr_prompts=(hires,) * len(texts) if params.hr_prompt else tuple(texts),
+        hr_negative_prompts=(clean(hires_negative),) * len(texts)
+        if params.hr_negative_prompt
+        else negatives,
         seeds=tuple(p.seeds),
         subseeds=tuple(p.subseeds),
     )
@@ -192,7 +219,7 @@ def _prepare_batch(
 
 
 def _ignored(params: Txt2ImgParams) -> list[str]:
-    asked = [label for name, label in NOT_YET.items() if getattr(params, name)]
+    asked = [label for name, label in NOT_YET.items() if getattr(params, name) not in NEUTRAL]
     return [f"{label} was left out: it is not supported yet." for label in asked]
 
 
@@ -215,11 +242,12 @@ def _note_parameters(job: Job, params: Txt2ImgParams, texts: list[str]) -> None:
         extra.setdefault(name, value)
 
 
-def _make_one(job: Job, stage: Stage, model: ModelFacts, batch: Batch, output: _Output) -> None:
+def _make_one(job: Job, stage: Stage, find_facts: FindFacts, batch: Batch, output: _Output) -> None:
     """Sample, decode, save one batch and put its pictures into the output."""
     pictures = make_batch(stage, batch)
     if pictures is None:
         return
+    model = find_facts()
     stage.call("postprocess_batch", job.p, pictures, job.p.iteration)
     saves = job.request.save_samples and job.settings["samples_save"]
     if stage.interrupted:
@@ -233,15 +261,35 @@ def _make_one(job: Job, stage: Stage, model: ModelFacts, batch: Batch, output: _
         text = picture_infotext(job, batch.params, model, index, schedule, sampler.uses_ensd)
         path = None
         if saves:
-            path = save_picture(job, batch.params, model, picture.image, index, text)
+            save = functools.partial(save_picture, job, batch.params, model, picture.image)
+            path = _saved(job.warnings, functools.partial(save, index, text))
         output.add(picture.image, text, path, first=False)
+
+
+def _saved(warnings: list[str], save: Callable[[], Path]) -> Path | None:
+    """Where a picture was saved; a failure is a warning, because the picture itself is there."""
+    try:
+        return save()
+    except (OutOfSpace, OSError) as error:
+        warnings.append(f"A picture was not saved: {error}")
+        return None
+
+
+def _remember(paths: Paths, output: _Output) -> None:
+    """Write params.txt, which "Read parameters" takes after a restart (A1111 1.10 behaviour)."""
+    try:
+        paths.data.mkdir(parents=True, exist_ok=True)
+        write_text(paths.data / "params.txt", output.infotexts[0])
+    except OSError as error:
+        log.warning("params.txt cannot be written: %s", error)
 
 
 def _add_grid(job: Job, params: Txt2ImgParams, model: ModelFacts, output: _Output) -> int:
     """Put a grid before several pictures when it is wanted; returns the number of grids."""
     settings = job.settings
     wanted = job.request.save_grid and (settings["grid_save"] or settings["return_grid"])
-    if not wanted or len(output.images) < 2:
+    least = 2 if settings["grid_only_if_multiple"] else 1
+    if not wanted or len(output.images) < least:
         return 0
     rows = grid_rows(
         len(output.images),
@@ -249,10 +297,14 @@ def _add_grid(job: Job, params: Txt2ImgParams, model: ModelFacts, output: _Outpu
         batch_size=params.batch_size,
         prevent_empty=settings["grid_prevent_empty_spots"],
     )
+    pixels = sum(image.width * image.height for image in output.images)
+    if pixels > settings["img_max_size_mp"] * 1_000_000:
+        job.warnings.append(f"No grid: it would be larger than {settings['img_max_size_mp']} MP.")
+        return 0
     grid = image_grid(output.images, rows, background=settings["grid_background_color"])
     text, path = output.infotexts[0], None
     if settings["grid_save"]:
-        path = save_grid(job, params, model, grid, text)
+        path = _saved(job.warnings, functools.partial(save_grid, job, params, model, grid, text))
     if not settings["return_grid"]:
         return 0
     output.add(grid, text, path, first=True)

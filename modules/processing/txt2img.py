@@ -15,12 +15,13 @@ from torch import Tensor
 from modules.core.errors import Interrupted
 from modules.core.hooks import Hooks
 from modules.core.settings import SettingsView
+from modules.images.grid import image_grid
 from modules.params.generation import Txt2ImgParams
 from modules.pipelines.base import Pipeline
 from modules.processing.conditioning import Encoder, PromptCache, Timeline, encode_options
 from modules.processing.finish import to_images
 from modules.processing.p import StableDiffusionProcessingTxt2Img
-from modules.processing.prepare import LATENT_UPSCALERS
+from modules.processing.prepare import LATENT_UPSCALERS, hires_sizes
 from modules.processing.report import Report, Stop
 from modules.sampling.guidance import GuidanceHooks
 from modules.sampling.noise import ImageNoise, NoiseRequest
@@ -39,6 +40,8 @@ from modules.sampling.run import (
 
 CELL = 8
 """Pixels per latent."""
+PREVIEW_SIDE = 1024
+"""Pixels; a page shows no more, and every open page fetches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class Batch:
     settings: SettingsView
     prompts: tuple[str, ...]
     negative_prompts: tuple[str, ...]
+    hr_prompts: tuple[str, ...]
+    """Of the second pass."""
+    hr_negative_prompts: tuple[str, ...]
     seeds: tuple[int, ...]
     subseeds: tuple[int, ...]
 
@@ -110,11 +116,7 @@ def _second_pass(stage: Stage, batch: Batch, latent: Tensor) -> Tensor:
     noise = _noise(stage, batch, (larger.shape[1], larger.shape[2], larger.shape[3]))
     size = (larger.shape[3] * CELL, larger.shape[2] * CELL)
     hires = dataclasses.replace(
-        batch,
-        prompts=(params.hr_prompt,) * len(batch.seeds) if params.hr_prompt else batch.prompts,
-        negative_prompts=(params.hr_negative_prompt,) * len(batch.seeds)
-        if params.hr_negative_prompt
-        else batch.negative_prompts,
+        batch, prompts=batch.hr_prompts, negative_prompts=batch.hr_negative_prompts
     )
     timeline = Timeline(_prompt_steps(params), prompt_steps(sampler, steps), _is_old(batch))
     prompts = _prompts(_encoder(stage, batch, size), hires, timeline)
@@ -156,27 +158,6 @@ def enlarge(pipeline: Pipeline, latent: Tensor, params: Txt2ImgParams) -> Tensor
     left, top = (scaled[0] - final[0]) // 2, (scaled[1] - final[1]) // 2
     cropped = [image.crop((left, top, left + final[0], top + final[1])) for image in pictures]
     return pipeline.encode_image(_to_tensor(cropped))
-
-
-def hires_sizes(params: Txt2ImgParams) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((width, height) to scale to, (width, height) of the result) in pixels.
-
-    With both sides given the picture is scaled to cover them and cropped.
-    """
-    width, height = params.width, params.height
-    to_x, to_y = params.hr_resize_x, params.hr_resize_y
-    if not to_x and not to_y:
-        size = (int(width * params.hr_scale), int(height * params.hr_scale))
-        return size, size
-    if not to_y:
-        size = (to_x, to_x * height // width)
-        return size, size
-    if not to_x:
-        size = (to_y * width // height, to_y)
-        return size, size
-    if width / height < to_x / to_y:
-        return (to_x, to_x * height // width), (to_x, to_y)
-    return (to_y * width // height, to_y), (to_x, to_y)
 
 
 def _crop(latent: Tensor, scaled: tuple[int, int], final: tuple[int, int]) -> Tensor:
@@ -266,7 +247,7 @@ def _until_stopped(stage: Stage, run: Callable[[Listeners], Tensor]) -> Tensor |
 
     def on_step(step: StepReport) -> bool:
         reached[:] = [step.denoised]
-        stage.report.step(step.step, lambda: preview(stage.pipeline, step.denoised))
+        stage.report.step(step.step, lambda: preview(stage, step.denoised))
         return stage.report.stop in (Stop.NOW, Stop.SKIP)
 
     try:
@@ -276,12 +257,13 @@ def _until_stopped(stage: Stage, run: Callable[[Listeners], Tensor]) -> Tensor |
         return reached[0] if reached else None
 
 
-def preview(pipeline: Pipeline, latent: Tensor) -> Image.Image:
-    """A rough picture of a batch while it is being sampled, side by side, at full size."""
-    rough = pipeline.preview_rgb(latent)
-    wide = torch.cat(list(rough), dim=2)
-    image = to_images(wide[None])[0]
-    return image.resize((image.width * CELL, image.height * CELL), Image.Resampling.BILINEAR)
+def preview(stage: Stage, latent: Tensor) -> Image.Image:
+    """A rough picture of a batch while it is being sampled, at most PREVIEW_SIDE pixels a side."""
+    wanted = latent if stage.p.settings["show_progress_grid"] else latent[:1]
+    image = image_grid(to_images(stage.pipeline.preview_rgb(wanted)))
+    scale = min(CELL, PREVIEW_SIDE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BILINEAR)
 
 
 def _guidance_hooks(stage: Stage) -> GuidanceHooks:

@@ -17,6 +17,9 @@ from modules.sampling.philox import PhiloxGenerator
 Draw = Callable[[Sequence[int]], Tensor]
 """shape -> standard normal float32 on the CPU or the generator's device."""
 
+SEEDS = 2**64
+"""A seed beyond the last one, with a delta added, counts on from 0."""
+
 PARALLEL_DOT = 0.9995
 """Mean cosine above which slerp falls back to a straight line."""
 
@@ -27,6 +30,7 @@ def generator(seed: int, source: RandomSource, device: torch.device) -> Draw:
     "GPU" draws on `device` where that is a CUDA device, else like "CPU"; "NV" makes CUDA's
     numbers on the CPU.
     """
+    seed %= SEEDS
     if source == "NV":
         philox = PhiloxGenerator(seed)
         return lambda shape: torch.from_numpy(philox.randn(shape))

@@ -99,7 +99,7 @@ SERVER_FLAGS: Final = (
     _on("--nowebui", "only the REST API, no page"),
     _on("--api-log", "log every request to the API"),
     _on("--api-server-stop", "let the API stop and restart the server"),
-    _on("--add-stop-route", "let /_stop stop the server"),
+    _off("--add-stop-route", "--api-server-stop does this"),
     Flag("--cors-allow-origins", Kind.TEXT, USED, "other sites that may call the API: a,b,…"),
     Flag("--cors-allow-origins-regex", Kind.TEXT, USED, "the same, as a regular expression"),
     _path("--tls-keyfile", "key for HTTPS"),
@@ -124,17 +124,17 @@ DEVICE_FLAGS: Final = (
         "autocast",
         ("full", "half", "autocast"),
     ),
-    _on("--upcast-sampling", "hold weights in 16 bits and compute in 32"),
+    _off("--upcast-sampling", "Easel chooses the precision itself"),
 )
 
 PROGRAM_FLAGS: Final = (
     _on("--skip-install", "install nothing; use this Python as it is"),
     _on("--skip-load-model-at-start", "load the first model when it is needed"),
     _on("--no-hashing", "never compute the hash of a model file"),
-    _on("--allow-code", "let scripts run code that a user types"),
-    _on("--enable-insecure-extension-access", "let other machines install extensions"),
-    _on("--disable-all-extensions", "load no extension"),
-    _on("--disable-extra-extensions", "load built-in extensions only"),
+    _off("--allow-code", "there are no scripts yet"),
+    _off("--enable-insecure-extension-access", "extensions are not loaded yet"),
+    _off("--disable-all-extensions", "extensions are not loaded yet"),
+    _off("--disable-extra-extensions", "extensions are not loaded yet"),
 )
 
 IGNORED_FLAGS: Final = (

@@ -68,6 +68,7 @@ class Submission:
             self._form.read(values),
             settings=self._app.settings.view(),
             catalogue=self._app.models.catalogue,
+            styles=self._app.styles,
             overrides=read_chips(values[self._overrides]),
             user=user,
         )

@@ -116,3 +116,26 @@ def test_concurrent_updates_lose_nothing(tmp_path: Path) -> None:
 def test_setting_is_documented(row: Any) -> None:
     page = (Path(__file__).parents[2] / "docs/settings.md").read_text(encoding="utf-8")
     assert f"| `{row.key}` |" in page
+
+
+def test_bad_value_in_the_file_is_replaced_by_the_default_and_kept_there(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"show_progress_every_n_steps": "often", "n_rows": 2}')
+    settings = Settings(file)
+    assert settings.view()["show_progress_every_n_steps"] == 10
+    assert settings.view()["n_rows"] == 2
+    settings.update({"eta_ddim": 0.5})
+    kept = json.loads(file.read_text())
+    assert kept == {"show_progress_every_n_steps": "often", "n_rows": 2, "eta_ddim": 0.5}
+    settings.update({"show_progress_every_n_steps": 5})
+    assert json.loads(file.read_text())["show_progress_every_n_steps"] == 5
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
+def test_setting_is_read_by_someone(row: Any) -> None:
+    root = Path(__file__).parents[2]
+    files = [*root.glob("modules/**/*.py"), *root.glob("modules/**/*.js")]
+    readers = [
+        f for f in files if f.name != "settings_table.py" and row.key in f.read_text("utf-8")
+    ]
+    assert readers or "nothing does yet" in row.label or row.restricted

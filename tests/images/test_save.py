@@ -13,7 +13,6 @@ from PIL import Image
 from modules.images.metadata import read
 from modules.images.naming import NameFields
 from modules.images.numbering import claim_number, next_number
-from modules.images.oversize import save_small_copy
 from modules.images.save import save_image, write_text
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -163,34 +162,3 @@ def test_text_is_replaced_whole(tmp_path: Path) -> None:
     write_text(tmp_path / "params.txt", "new \ud800")
     assert (tmp_path / "params.txt").read_bytes() == b"new ?"
     assert names(tmp_path) == ["params.txt"]
-
-
-@pytest.mark.parametrize(
-    ("size", "options", "expected"),
-    [
-        ((32, 16), {}, None),
-        ((32, 16), {"target_side": 8}, (8, 4)),
-        ((16, 32), {"target_side": 8}, (4, 8)),
-        ((32, 16), {"threshold_mb": 0.0}, (32, 16)),
-    ],
-)
-def test_small_copy_of_a_large_picture(
-    tmp_path: Path,
-    size: tuple[int, int],
-    options: dict[str, float],
-    expected: tuple[int, int] | None,
-) -> None:
-    image = Image.new("RGBA", size, "red")
-    path = save_image(image, tmp_path, fields=FIELDS, pattern="[seed]")
-    copy = save_small_copy(image, path, infotext=INFOTEXT, **options)  # type: ignore[arg-type]
-    if expected is None:
-        assert copy is None
-        return
-    assert copy == path.with_suffix(".jpg")
-    with Image.open(copy) as found:
-        assert (found.size, read(found).infotext) == (expected, INFOTEXT)
-
-
-def test_a_jpeg_gets_no_copy(tmp_path: Path) -> None:
-    path = save_image(IMAGE, tmp_path, fields=FIELDS, format="jpg")
-    assert save_small_copy(IMAGE, path, target_side=8) is None

@@ -110,6 +110,20 @@ def test_failed_job_tells_its_error_and_the_next_runs(queue: JobQueue, gate: Gat
     assert finish(fine).infotexts == ("fine",)
 
 
+def test_job_that_ends_the_thread_leaves_the_worker_alive() -> None:
+    def leave(request: Request, report: Report) -> Result:
+        if request.params.prompt == "leave":
+            raise SystemExit("bye")
+        return result_of(request)
+
+    queue = JobQueue(FunctionBackend(leave))
+    left, fine = queue.submit(ask("leave")), queue.submit(ask("fine"))
+    assert finish(fine).infotexts == ("fine",)
+    assert left.state is State.FAILED
+    assert "SystemExit: bye" in str(left.error)
+    queue.close(5)
+
+
 def test_full_queue_is_refused_and_keeps_what_it_has(queue: JobQueue, gate: Gate) -> None:
     queue.submit(ask("runs"))
     gate.entered.acquire(timeout=5)

@@ -57,6 +57,9 @@ def test_old_sampler_names_bring_their_schedule(old: str, found: tuple[str, str]
         ({"steps": 0}, BadInput, "steps: 0 cannot be used"),
         ({"width": "wide"}, BadInput, "width: 'wide'"),
         ({"enable_hr": True, "hr_upscaler": "Lanczso"}, NotFound, "did you mean 'Lanczos'"),
+        ({"enable_hr": True, "hr_resize_x": 4}, BadInput, "sides of the second pass"),
+        ({"enable_hr": True, "hr_scale": 16, "width": 8192}, BadInput, "hr_scale: '131072x8192'"),
+        ({"eta": 1.5}, BadInput, "eta: 1.5"),
         ({"hr_sampler_name": "nope"}, NotFound, "sampler 'nope'"),
         ({"hr_scheduler": "nope"}, NotFound, "schedule type 'nope'"),
         ({"refiner_checkpoint": "nope"}, NotFound, "checkpoint 'nope'; known: tiny"),
@@ -76,6 +79,7 @@ def test_mistake_is_answered_by_name(
         ({"sd_model_checkpoint": "nope"}, NotFound),
         ({"CLIP_stop_at_last_layers": 13}, BadInput),
         ({"no_such_setting": 1}, NotFound),
+        ({"grid_background_color": "nocolour"}, BadInput),
     ],
 )
 def test_bad_override_is_refused(overrides: dict[str, Any], error: type[Exception]) -> None:

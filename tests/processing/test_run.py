@@ -251,3 +251,43 @@ def _model(services: Services) -> Any:
     from modules.model_manager import ModelChoice
 
     return services.models.use(ModelChoice())
+
+
+def test_hires_prompt_passes_all_prompt_stages(own: Services) -> None:
+    values = {"enable_hr": True, "hr_scale": 1.5, "prompt": "a fox"}
+    plain = make(own, hr_prompt="a wolf", **values)
+    same = make(own, hr_prompt="a wolf<lora:x:1># a comment", **values)
+    assert same.images[0].tobytes() == plain.images[0].tobytes()
+    assert any("<lora" in warning for warning in same.warnings)
+
+
+def test_seeds_count_on_from_0_behind_the_last(own: Services) -> None:
+    result = make(own, {"eta_noise_seed_delta": 5}, seed=2**64 - 1, batch_size=2,
+                  sampler_name="Euler a")  # fmt: skip
+    assert result.info["all_seeds"] == [2**64 - 1, 0]
+
+
+def test_picture_that_cannot_be_saved_is_shown_with_a_warning(own: Services) -> None:
+    (own.paths.data / "file").write_text("no folder")
+    result = make(own, {"outdir_txt2img_samples": "file/below"}, save=True)
+    assert result.paths == (None,)
+    assert len(result.images) == 1
+    assert "was not saved" in result.warnings[0]
+
+
+def test_neutral_names_are_no_unsupported_parameters(own: Services) -> None:
+    assert make(own, refiner_checkpoint="None").warnings == ()
+    assert make(own, tiling=True).warnings == ("Tiling was left out: it is not supported yet.",)
+
+
+def test_last_parameters_are_remembered_in_a_file(own: Services) -> None:
+    result = make(own)
+    assert (own.paths.data / "params.txt").read_text() == result.infotexts[0] + ""
+
+
+def test_grid_larger_than_allowed_is_left_out(own: Services) -> None:
+    request = ask(own, {"img_max_size_mp": 1}, batch_size=2, width=1024, height=512, steps=1,
+                  save=True)  # fmt: skip
+    result = run_request(request, own, SilentReport())
+    assert result.index_of_first_image == 0
+    assert result.warnings == ("No grid: it would be larger than 1 MP.",)

@@ -47,6 +47,7 @@ def test_submit_queues_what_the_form_says(app: App, page: Page) -> None:
     assert job is not None
     params = job.request.params
     assert (params.prompt, params.steps, params.width, params.styles) == ("a fox", 3, 64, ("Oil",))
+    assert job.request.style_texts == (("oil painting of {prompt}", "photo"),)
     assert job.request.user == "ana"
 
 
