@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from PIL import Image
+
 from modules.core.errors import BadInput, Busy, EaselError, Interrupted
 from modules.jobs.progress import JobReport, Progress
 from modules.params.request import Request
@@ -24,6 +26,10 @@ from modules.processing.report import Report, Stop
 from modules.processing.result import Result
 
 log = logging.getLogger(__name__)
+
+
+PICTURE_BYTES = 512 << 20
+"""Pictures of finished jobs that stay in memory; they are on the disk as well."""
 
 
 class Backend(Protocol):
@@ -205,16 +211,31 @@ class JobQueue:
     def _finish(self, job: Job, state: State, outcome: Result | Exception) -> None:
         job.finished = time.time()
         job.state = state
-        self._finished.append(job)
-        del self._finished[: -self._remembered]
         if isinstance(outcome, Exception):
             job.error = outcome
-        if job.future.cancelled():
-            return
+        self._finished.append(job)
+        if not job.future.cancelled():
+            self._resolve(job, outcome)
+        self._forget_oldest()
+
+    def _resolve(self, job: Job, outcome: Result | Exception) -> None:
         if isinstance(outcome, Exception):
             job.future.set_exception(outcome)
         else:
             job.future.set_result(outcome)
+
+    def _forget_oldest(self) -> None:
+        """Keep the newest finished jobs, as many as allowed and as their pictures fit."""
+        size = 0
+        for place, job in enumerate(reversed(self._finished)):
+            size += sum(_bytes(image) for image in job.result.images) if job.result else 0
+            if place and (place >= self._remembered or size > PICTURE_BYTES):
+                del self._finished[: len(self._finished) - place]
+                return
+
+
+def _bytes(image: Image.Image) -> int:
+    return image.width * image.height * len(image.getbands())
 
 
 class FunctionBackend:

@@ -155,6 +155,18 @@ def test_only_the_newest_finished_jobs_are_remembered(gate: Gate) -> None:
     assert queue.get(jobs[0].id) is None
 
 
+def test_pictures_of_finished_jobs_take_a_bounded_amount_of_memory() -> None:
+    def large(request: Request, report: Report) -> Result:
+        image = Image.new("L", (16384, 16384))  # 256 MiB
+        return Result((image,), ("",), (None,), 0, {})
+
+    queue = JobQueue(FunctionBackend(large))
+    for prompt in "abcd":
+        finish(queue.submit(ask(prompt)))
+    queue.close(5)
+    assert [job.request.params.prompt for job in queue.finished()] == ["d", "c"]
+
+
 def test_closing_stops_the_running_job_and_cancels_the_rest(gate: Gate) -> None:
     queue = JobQueue(gate)
     running, waiting = queue.submit(ask("a")), queue.submit(ask("b"))
