@@ -111,9 +111,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's Chromium."""
+    """The machine's Chromium.
+
+    Per file: playwright keeps an event loop running in the thread while it is open, in which the
+    tests of other files could not start their own.
+    """
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if path is None:
         reason = "no Chromium here; Debian and Ubuntu: apt-get install chromium"
