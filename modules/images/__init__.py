@@ -4,7 +4,8 @@ from modules.images.decode import decode_base64, decode_image
 from modules.images.encode import FORMATS, encode_image, image_format
 from modules.images.flatten import flatten
 from modules.images.grid import grid_rows, image_grid
-from modules.images.metadata import DigitalSource, ImageText, read
+from modules.images.metadata import DigitalSource
+from modules.images.metadata_read import ImageText, read
 from modules.images.naming import NameFields
 from modules.images.numbering import next_number
 from modules.images.resize import ResizeMode, resize_image

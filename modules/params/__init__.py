@@ -2,14 +2,19 @@
 
 from modules.params.face import Face, Parameter, parameters
 from modules.params.generation import GenerationParams, Txt2ImgParams
-from modules.params.request import Request, Txt2ImgBody
+from modules.params.img2img import Img2ImgParams
+from modules.params.request import Img2ImgBody, Params, Request, Txt2ImgBody, params_class
 
 __all__ = [
     "Face",
     "GenerationParams",
+    "Img2ImgBody",
+    "Img2ImgParams",
     "Parameter",
+    "Params",
     "Request",
     "Txt2ImgBody",
     "Txt2ImgParams",
     "parameters",
+    "params_class",
 ]

@@ -9,6 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+A1111_TABS = ("txt2img", "img2img")
+"""Tabs whose element ids are A1111's, some of them without the tab's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slider:
@@ -55,7 +58,18 @@ class ManyChoices:
     source: str
 
 
-Widget = Slider | Number | Choice | Text | Check | ManyChoices
+@dataclass(frozen=True, slots=True)
+class Radio:
+    """One of a few named values; a value is its label's place, counted from 0 (False, True)."""
+
+    labels: tuple[str, ...]
+
+    def value(self, label: str) -> int:
+        """The value of a label. Raises ValueError for an unknown one."""
+        return self.labels.index(label)
+
+
+Widget = Slider | Number | Choice | Text | Check | ManyChoices | Radio
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,7 @@ class Face:
     """None: no form field of its own."""
     infotext: str | None = None
     element: str | None = None
-    """Element id in the page without the tab's prefix; "=id" is an id without prefix."""
+    """Element id in the page without the tab's prefix; "=id" has none in A1111's tabs."""
     ui_default: Any = None
     """The form's default where it differs from the REST default."""
     tooltip: str = ""
@@ -93,7 +107,9 @@ class Parameter:
         element = self.face.element or self.name
         if self.face.widget is None:
             return None
-        return element[1:] if element.startswith("=") else f"{tab}_{element}"
+        if element.startswith("=") and tab in A1111_TABS:
+            return element[1:]
+        return f"{tab}_{element.removeprefix('=')}"
 
 
 def parameters(model: type[BaseModel]) -> Iterator[Parameter]:

@@ -161,7 +161,16 @@ class GenerationParams(BaseModel):
         Face("Height", Slider(64, 2048, 8), tooltip="Height of the picture in pixels."),
     ] = 512
     restore_faces: Annotated[bool | None, Face("Restore faces")] = None
-    tiling: Annotated[bool | None, Face("Tiling")] = None
+    tiling: Annotated[
+        bool | None,
+        Face(
+            "Tiling",
+            Check(),
+            infotext="Tiling",
+            ui_default=False,
+            tooltip="A picture that can be laid edge to edge with itself.",
+        ),
+    ] = None
     do_not_save_samples: bool = False
     do_not_save_grid: bool = False
     eta: Annotated[Fraction | None, Face("Eta")] = None
@@ -180,8 +189,28 @@ class GenerationParams(BaseModel):
     s_tmax: Annotated[float | None, Field(ge=0), Face("Sigma tmax")] = None
     s_tmin: Annotated[float | None, Field(ge=0), Face("Sigma tmin")] = None
     s_noise: Annotated[float | None, Field(ge=0), Face("Sigma noise")] = None
-    refiner_checkpoint: Annotated[str | None, Face("Refiner checkpoint")] = None
-    refiner_switch_at: Annotated[Fraction | None, Face("Refiner switch at")] = None
+    refiner_checkpoint: Annotated[
+        str | None,
+        Face(
+            "Refiner",
+            Choice("checkpoints", ("None",)),
+            infotext="Refiner",
+            element="checkpoint",
+            ui_default="None",
+            tooltip="Another checkpoint that takes over for the last part of the way.",
+        ),
+    ] = None
+    refiner_switch_at: Annotated[
+        Fraction | None,
+        Face(
+            "Switch at",
+            Slider(0.01, 1, 0.01),
+            ui_default=0.8,
+            element="switch_at",
+            infotext="Refiner switch at",
+            tooltip="Share of the way after which the refiner takes over: 0 at once, 1 never.",
+        ),
+    ] = None
     disable_extra_networks: bool = False
     comments: dict[str, str] | None = None
 
@@ -252,7 +281,17 @@ class Txt2ImgParams(GenerationParams):
             tooltip="Final height in pixels; 0 uses the factor above.",
         ),
     ] = 0
-    hr_checkpoint_name: Annotated[str | None, Face("Hires checkpoint")] = None
+    hr_checkpoint_name: Annotated[
+        str | None,
+        Face(
+            "Hires checkpoint",
+            Choice("checkpoints", ("Use same checkpoint",)),
+            element="=hr_checkpoint",
+            ui_default="Use same checkpoint",
+            infotext="Hires checkpoint",
+            tooltip="Another checkpoint for the second pass.",
+        ),
+    ] = None
     hr_sampler_name: Annotated[
         str | None,
         Face(

@@ -1,7 +1,7 @@
-"""Parameters as the text inside pictures, and back: A1111's infotext, both ways.
+"""Parameters as the text inside pictures: A1111's infotext, written.
 
-The words' quoting and parsing stand in `infotext_text`; here stands which parameter has which
-name and place. Order and names: A1111 1.10 behaviour.
+The quoting of words stands in `infotext_text`, reading in `infotext_read`; here stands which
+parameter has which name and place. Order and names: A1111 1.10 behaviour.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modules.core.settings import SettingsView
-from modules.core.settings_table import SETTINGS
 from modules.params import infotext_text
-from modules.params.face import parameters
-from modules.params.generation import Txt2ImgParams
+from modules.params.generation import GenerationParams, Txt2ImgParams
+from modules.params.img2img import Img2ImgParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,23 @@ class PictureFacts:
     model_hash: str | None = None
     vae_name: str | None = None
     vae_hash: str | None = None
+    fp8: str | None = None
+    """The setting fp8_storage, where the model's weights are kept in 8 bits."""
     schedule: str | None = None
     """The schedule's label; the sampler's own where the request says Automatic."""
     uses_ensd: bool = False
+    image_cfg_scale: float | None = None
+    """None but for instruct-pix2pix."""
+    mask_weight: float | None = None
+    """None but for inpainting models."""
+    init_image_hash: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further names and values, in order."""
     version: str | None = None
     user: str | None = None
 
 
-def write_infotext(params: Txt2ImgParams, facts: PictureFacts, settings: SettingsView) -> str:
+def write_infotext(params: GenerationParams, facts: PictureFacts, settings: SettingsView) -> str:
     """The text of one picture."""
     pairs = {**_own_pairs(params, facts, settings), **facts.extra}
     if settings["add_version_to_infotext"]:
@@ -49,29 +55,43 @@ def write_infotext(params: Txt2ImgParams, facts: PictureFacts, settings: Setting
 
 
 def _own_pairs(
-    params: Txt2ImgParams, facts: PictureFacts, settings: SettingsView
+    params: GenerationParams, facts: PictureFacts, settings: SettingsView
 ) -> dict[str, Any]:
     has_variation = params.subseed_strength != 0
     resize = (params.seed_resize_from_w, params.seed_resize_from_h)
     clip_skip, ensd = settings["CLIP_stop_at_last_layers"], settings["eta_noise_seed_delta"]
+    has_second_pass = isinstance(params, Txt2ImgParams) and params.enable_hr
+    is_img2img = isinstance(params, Img2ImgParams)
+    merging_hr = settings["token_merging_ratio_hr"] or settings["token_merging_ratio"]
+    merging = settings["token_merging_ratio"]
+    if is_img2img:
+        merging = settings["token_merging_ratio_img2img"] or merging
+    is_tiling = settings["tiling"] if params.tiling is None else params.tiling
     return {
         "Steps": params.steps,
         "Sampler": params.sampler_name,
         "Schedule type": facts.schedule or params.scheduler,
         "CFG scale": params.cfg_scale,
+        "Image CFG scale": facts.image_cfg_scale,
         "Seed": facts.seed,
         "Size": f"{params.width}x{params.height}",
         "Model hash": facts.model_hash if settings["add_model_hash_to_info"] else None,
         "Model": facts.model_name if settings["add_model_name_to_info"] else None,
+        "FP8 weight": facts.fp8,
         "VAE hash": facts.vae_hash if settings["add_vae_hash_to_info"] else None,
         "VAE": facts.vae_name if settings["add_vae_name_to_info"] else None,
         "Variation seed": facts.subseed if has_variation else None,
         "Variation seed strength": params.subseed_strength if has_variation else None,
         "Seed resize from": f"{resize[0]}x{resize[1]}" if min(resize) > 0 else None,
-        "Denoising strength": params.denoising_strength if params.enable_hr else None,
+        "Denoising strength": params.denoising_strength if is_img2img or has_second_pass else None,
+        "Conditional mask weight": facts.mask_weight,
         "Clip skip": clip_skip if clip_skip > 1 else None,
         "ENSD": ensd if ensd and facts.uses_ensd else None,
+        "Token merging ratio": merging or None,
+        "Token merging ratio hr": (merging_hr or None) if has_second_pass else None,
+        "Init image hash": facts.init_image_hash,
         "RNG": settings["randn_source"] if settings["randn_source"] != "GPU" else None,
+        "Tiling": True if is_tiling else None,
     }
 
 
@@ -96,92 +116,3 @@ def hires_pairs(params: Txt2ImgParams) -> dict[str, Any]:
 
 def _unless(value: str | None, *same: str | None) -> str | None:
     return None if not value or value in same else value
-
-
-@dataclass(frozen=True, slots=True)
-class ReadParameters:
-    """What an infotext says, in our names."""
-
-    params: dict[str, Any]
-    """By REST name, typed as the parameter classes want; only what the text says."""
-    overrides: dict[str, Any]
-    """Settings that the text says, by key; the checkpoint is among them as its hash or name."""
-    rest: dict[str, str]
-    """What has no place here, as it stood."""
-
-
-def read_infotext(text: str) -> ReadParameters:
-    """Parameters and settings of an infotext, with A1111's meaning of what it leaves out.
-
-    Never raises; what has no parameter or setting stays in `rest`.
-    """
-    stated = infotext_text.parse(text)
-    found = _read_params(stated)
-    overrides = _read_settings(stated)
-    model = stated.get("Model hash") or stated.get("Model")
-    if model:
-        overrides["sd_model_checkpoint"] = str(model)
-    known = _param_names() | _setting_names().keys() | _SPECIAL
-    known |= infotext_text.DEFAULTS.keys()
-    rest = {name: str(value) for name, value in stated.items() if name not in known}
-    return ReadParameters(found, overrides, rest)
-
-
-_SPECIAL = frozenset(
-    ("Prompt", "Size-1", "Size-2", "Seed resize from-1", "Seed resize from-2", "Model",
-     "Model hash", "Version", "User")
-)  # fmt: skip
-
-_SIZES = {
-    "Size-1": "width",
-    "Size-2": "height",
-    "Seed resize from-1": "seed_resize_from_w",
-    "Seed resize from-2": "seed_resize_from_h",
-    "Prompt": "prompt",
-}
-
-
-def _param_names() -> set[str]:
-    return {p.face.infotext for p in parameters(Txt2ImgParams) if p.face.infotext}
-
-
-def _setting_names() -> dict[str, str]:
-    return {row.infotext: row.key for row in SETTINGS if row.infotext}
-
-
-def _read_params(stated: Mapping[str, Any]) -> dict[str, Any]:
-    names = {p.face.infotext: p.name for p in parameters(Txt2ImgParams) if p.face.infotext}
-    found: dict[str, Any] = {}
-    for infotext_name, name in {**names, **_SIZES}.items():
-        if infotext_name in stated:
-            _take(found, name, stated[infotext_name])
-    found["enable_hr"] = "Hires upscaler" in stated or "Hires upscale" in stated
-    return found
-
-
-def _take(found: dict[str, Any], name: str, value: Any) -> None:
-    """Store the value in its parameter's type, if it is one."""
-    try:
-        model = Txt2ImgParams.model_validate({name: value})
-    except ValueError:
-        return
-    found[name] = getattr(model, name)
-
-
-def _read_settings(stated: Mapping[str, Any]) -> dict[str, Any]:
-    rows = {row.key: row for row in SETTINGS}
-    found: dict[str, Any] = {}
-    for infotext_name, key in _setting_names().items():
-        if infotext_name not in stated:
-            continue
-        value, default = stated[infotext_name], rows[key].default
-        try:
-            if isinstance(default, bool):
-                found[key] = str(value).lower() == "true"
-            elif isinstance(default, int | float):
-                found[key] = type(default)(value)
-            else:
-                found[key] = value
-        except ValueError:
-            continue
-    return found

@@ -27,7 +27,7 @@ MIN_PAIRS = 3
 # The second branch steps over a word run that no ":" follows, so that it is looked at once.
 _PAIR = re.compile(r'(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)|\w[\w \-/]*')
 _SIZE = re.compile(r"(\d+)x(\d+)")
-_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-(\d+))?")
+_VERSION = re.compile(r"v(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-(\d{1,6}))?")
 _QUOTED_CHARACTERS = frozenset(",:\n")
 
 # What a field is when the text does not say it (A1111 1.10 behaviour).
@@ -105,7 +105,7 @@ def parse(text: str, *, fill_defaults: bool = True, has_backcompat: bool = True)
     fields["Prompt"], fields["Negative prompt"] = _prompts(lines)
     _move_hypernetwork(fields)
     if fill_defaults:
-        _fill(fields)
+        fill(fields)
     if has_backcompat:
         _add_old_meanings(fields)
     return fields
@@ -203,7 +203,8 @@ def _move_hypernetwork(fields: Fields) -> None:
         fields["Prompt"] = f"{fields['Prompt']}<hypernet:{fields['Hypernet']}:{strength}>"
 
 
-def _fill(fields: Fields) -> None:
+def fill(fields: Fields) -> None:
+    """Add what an absent field means: DEFAULTS, and the emphasis mode where the prompts use it."""
     if any(uses_emphasis(str(fields[key])) for key in ("Prompt", "Negative prompt")):
         fields.setdefault("Emphasis", "Original")
     for key, value in DEFAULTS.items():

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from modules.core.errors import NotFound
 from modules.params.generation import GenerationParams, Txt2ImgParams
+from modules.params.img2img import Img2ImgParams
+
+Kind = Literal["txt2img", "img2img"]
+Params = Txt2ImgParams | Img2ImgParams
+
+PARAMS: dict[Kind, type[Params]] = {"txt2img": Txt2ImgParams, "img2img": Img2ImgParams}
+"""The parameter class of each kind of job."""
+
+
+def params_class(kind: str) -> type[Params]:
+    """The parameter class of a kind of job. Raises NotFound."""
+    for name, model in PARAMS.items():
+        if name == kind:
+            return model
+    raise NotFound("kind of job", kind, PARAMS)
 
 
 class Request(BaseModel):
@@ -18,8 +34,9 @@ class Request(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["txt2img"] = "txt2img"
-    params: Txt2ImgParams
+    kind: Kind = "txt2img"
+    """Follows from `params` where they are no plain dictionary."""
+    params: Params
     settings: dict[str, Any] = Field(default_factory=dict)
     style_texts: tuple[tuple[str, str], ...] = ()
     """(prompt, negative prompt) of each style that `params.styles` names."""
@@ -31,9 +48,22 @@ class Request(BaseModel):
     save_samples: bool = True
     save_grid: bool = True
 
+    @model_validator(mode="before")
+    @classmethod
+    def match_kind_and_params(cls, values: Any) -> Any:
+        """Read plain params as the kind says; the kind of ready ones is known."""
+        if not isinstance(values, dict):
+            return values
+        params = values.get("params")
+        if isinstance(params, dict):
+            model = PARAMS.get(values.get("kind", "txt2img"))
+            return values | {"params": model.model_validate(params)} if model else values
+        kinds = [kind for kind, model in PARAMS.items() if isinstance(params, model)]
+        return values | {"kind": kinds[0]} if kinds else values
 
-class Txt2ImgBody(Txt2ImgParams):
-    """The REST body of txt2img: the parameters and what surrounds them, as A1111 1.10 has it."""
+
+class BodyFields(BaseModel):
+    """What surrounds the parameters in the REST bodies, as A1111 1.10 has it."""
 
     override_settings: dict[str, Any] | None = None
     override_settings_restore_afterwards: Annotated[
@@ -49,6 +79,22 @@ class Txt2ImgBody(Txt2ImgParams):
     infotext: str | None = None
 
 
+class Txt2ImgBody(BodyFields, Txt2ImgParams):
+    """The REST body of txt2img."""
+
+
+class Img2ImgBody(BodyFields, Img2ImgParams):
+    """The REST body of img2img."""
+
+    include_init_images: Annotated[
+        bool, Field(description="Whether the reply repeats init_images and mask.")
+    ] = False
+    firstpass_image: Annotated[
+        str | None, Field(description="Accepted for compatibility; img2img has one pass.")
+    ] = None
+
+
 def only_parameters(body: GenerationParams) -> dict[str, Any]:
     """The parameters of a body without what surrounds them."""
-    return {name: getattr(body, name) for name in Txt2ImgParams.model_fields}
+    model = next(model for model in PARAMS.values() if isinstance(body, model))
+    return {name: getattr(body, name) for name in model.model_fields}

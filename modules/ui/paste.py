@@ -1,25 +1,52 @@
-"""Read parameters: an infotext in the prompt box, or the last picture's, fills the form."""
+"""Read parameters: from the prompt, the last picture or a dropped one, into the form.
+
+What the form has no field for becomes chips; what is unknown here is told.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
 
 import gradio as gr
 from gradio.components import Component
 
 from modules.core.app import App
-from modules.core.errors import NotFound
-from modules.params.infotext import ReadParameters, read_infotext
+from modules.core.errors import EaselError, NotFound
+from modules.core.settings import SettingsView
+from modules.model_manager import ModelChoice
+from modules.params.face import Choice, parameters
+from modules.params.infotext_read import CHECKPOINT, ReadParameters, read_infotext
+from modules.processing.infotext_names import known_settings_of
+from modules.processing.prepare import find_names
+from modules.ui.choices import menu_names
 from modules.ui.form import Form
-from modules.ui.overrides import write_chips
+from modules.ui.overrides import MODELS, write_chips
 
-LAST_PARAMETERS = "params.txt"
-_MARKS = frozenset(("steps", "seed", "width"))
+LAST_PARAMETERS: Final = "params.txt"
+_MARKS: Final = frozenset(("steps", "seed", "width"))
 """Parameters of which every infotext states at least one."""
+_SAMPLERS: Final = ("sampler_name", "hr_sampler_name")
+_KINDS: Final = {key: name for name, key in MODELS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An infotext, and where it came from."""
+
+    infotext: str
+    program: str = ""
+    """The program whose metadata were turned into it; "" for an infotext as it stood."""
+    not_mapped: tuple[str, ...] = ()
+    name: str = ""
+    """The picture's file name."""
 
 
 class Paste:
-    """The call behind the button of one tab."""
+    """The calls behind the button of one tab, and behind a picture that is dropped on it."""
 
     def __init__(self, app: App, form: Form, overrides: gr.Dropdown) -> None:
         self._app = app
@@ -37,45 +64,120 @@ class Paste:
         if not text:
             gr.Info("No parameters yet: paste a picture's parameters into the prompt first.")
             return self._nothing()
-        found = read_infotext(text)
-        if not _MARKS & found.params.keys():
+        updates = self._fill(Source(text))
+        if updates is None:
             gr.Info("The prompt holds no parameters of a picture.")
+        return updates or self._nothing()
+
+    def read_picture(self, reply: str) -> dict[Component, Any]:
+        """Updates of `outputs` from what the page found in a picture that was dropped on it.
+
+        reply: JSON of a Source, or {"error": sentence}.
+        """
+        said = json.loads(reply)
+        if "error" in said:
+            gr.Warning(str(said["error"]))
             return self._nothing()
-        self._tell(found)
-        chips = write_chips(self._overrides_of(found), self._app.settings.view())
+        source = Source(
+            str(said.get("infotext", "")),
+            str(said.get("program", "")),
+            tuple(map(str, said.get("not_mapped", ()))),
+            str(said.get("name", "")),
+        )
+        updates = self._fill(source) if source.infotext else None
+        if updates is None:
+            gr.Warning(f"{source.name or 'The picture'} holds no parameters.")
+        return updates or self._nothing()
+
+    def take_over(self, infotext: str, leave: Collection[str]) -> dict[Component, Any]:
+        """Updates of `outputs` for a picture that another tab sends, without notices.
+
+        leave: parameters that stay as they are.
+        """
+        settings = self._app.settings.view()
+        found = read_infotext(infotext, model=self._form.model, has_backcompat=False)
+        params, _ = self._known(self._with_styles(found.params, settings))
+        kept = {name: value for name, value in params.items() if name not in leave}
+        return self._form.write(kept) or self._nothing()
+
+    def _fill(self, source: Source) -> dict[Component, Any] | None:
+        """None where the text holds no parameters of a picture."""
+        settings = self._app.settings.view()
+        found = read_infotext(
+            source.infotext,
+            model=self._form.model,
+            has_backcompat=settings["auto_backcompat"],
+            skip=settings["infotext_skip_pasting"],
+        )
+        if not _MARKS & found.params.keys():
+            return None
+        params, unknown = self._known(self._with_styles(found.params, settings))
+        overrides, missing = known_settings_of(
+            found, self._app.models.catalogue, self._app.models.vaes
+        )
+        chips = write_chips(overrides, self._current(settings), missing)
+        unknown = [*source.not_mapped, *found.rest, *unknown]
+        _tell(source, found, unknown, [f"{_KINDS[key]} “{missing[key]}”" for key in missing])
         return {
-            **self._form.write(self._with_styles(found.params)),
-            self._overrides: gr.update(value=chips, choices=chips, visible=bool(chips)),
+            **self._form.write(params),
+            self._overrides: gr.update(value=chips, choices=chips),
         }
 
     def _nothing(self) -> dict[Component, Any]:
         """An answer that changes nothing; gradio takes no empty one."""
         return {self._overrides: gr.update()}
 
-    def _with_styles(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Styles that stand in the prompts go back into the menu."""
+    def _with_styles(self, params: dict[str, Any], settings: SettingsView) -> dict[str, Any]:
+        """Styles that stand in the prompts go back into the menu, as infotext_styles says."""
+        mode = settings["infotext_styles"]
+        if mode == "Ignore":
+            return params
         styles, prompt, negative = self._app.styles.extract(
             params.get("prompt", ""), params.get("negative_prompt", "")
         )
-        return {**params, "prompt": prompt, "negative_prompt": negative, "styles": tuple(styles)}
+        params = {**params, "prompt": prompt, "negative_prompt": negative}
+        if mode == "Apply" or (mode == "Apply if any" and styles):
+            params["styles"] = tuple(styles)
+        return params
 
-    def _overrides_of(self, found: ReadParameters) -> dict[str, Any]:
-        """The settings of the text; its checkpoint only where it is here and is another one."""
-        overrides = dict(found.overrides)
-        name = overrides.pop("sd_model_checkpoint", None)
-        if not name:
-            return overrides
-        current = self._app.settings.view()["sd_model_checkpoint"]
-        try:
-            title = self._app.models.catalogue.find(name).title
-        except NotFound:
-            gr.Warning(f"The picture was made with model “{name}”, which is not here.")
-            return overrides
-        return overrides if title == current else {"sd_model_checkpoint": title, **overrides}
+    def _known(self, params: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The parameters under the names of the form's menus; the others in words."""
+        labels = {one.name: one.face.label for one in parameters(self._form.model)}
+        known, unknown = {}, []
+        for name, value in params.items():
+            parameter = self._form.parameters.get(name)
+            if name not in self._form.fields or parameter is None:
+                if value not in (None, False, "", "Use same checkpoint"):
+                    unknown.append(f"{labels.get(name, name)}: {value}")
+                continue
+            widget = parameter.face.widget
+            if isinstance(widget, Choice):
+                value = self._menu_name(name, str(value), widget)
+            if value is None:
+                unknown.append(f"{parameter.face.label}: {params[name]}")
+            else:
+                known[name] = value
+        return known, unknown
 
-    def _tell(self, found: ReadParameters) -> None:
-        if found.rest:
-            gr.Info(f"Not taken over, unknown here: {', '.join(found.rest)}.")
+    def _menu_name(self, name: str, value: str, widget: Choice) -> str | None:
+        """A name as the menu has it, also from an alias; None where it has none."""
+        if value in widget.first:
+            return value
+        with suppress(NotFound):
+            if name in _SAMPLERS:
+                value = find_names(value, None)[0]
+            elif widget.source == "schedulers":
+                value = find_names("Euler", value)[1]
+        by_lower = {one.lower(): one for one in menu_names(widget.source, self._app)}
+        return by_lower.get(value.lower())
+
+    def _current(self, settings: SettingsView) -> dict[str, Any]:
+        """The settings as they are, with the title of the checkpoint that a job would use."""
+        current = dict(settings)
+        with suppress(EaselError):
+            choice = ModelChoice(settings[CHECKPOINT] or None)
+            current[CHECKPOINT] = self._app.models.resolve(choice).checkpoint.title
+        return current
 
     def _last(self) -> str:
         """The newest infotext: of this run's jobs, else of params.txt; "" where there is none."""
@@ -84,3 +186,17 @@ class Paste:
                 return job.result.infotexts[-1]
         file = self._app.paths.data / LAST_PARAMETERS
         return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _tell(source: Source, found: ReadParameters, unknown: list[str], missing: list[str]) -> None:
+    """What the user should know: where it came from, what is missing, what has no place here."""
+    if source.program or source.name:
+        made = f" made with {source.program}" if source.program else ""
+        gr.Info(f"Parameters read from {source.name or 'the picture'}{made}.", duration=4)
+    for sentence in found.told:
+        gr.Info(sentence)
+    if missing:
+        gr.Warning(f"The picture was made with what is not here: {', '.join(missing)}.")
+    if unknown:
+        words = ", ".join(dict.fromkeys(unknown))
+        gr.Info(f"Not taken over, no place for it here: {words}.", duration=20)

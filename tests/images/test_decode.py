@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from modules.core.errors import UnsupportedImage
+from modules.images import read
 from modules.images.decode import decode_base64, decode_image
 from modules.images.encode import encode_image
-from modules.images.metadata import read
 
 INFOTEXT = "a fox\nSteps: 1, Sampler: Euler, Seed: 42"
 PICTURE = Image.merge("RGB", [Image.effect_noise((40, 30), 80) for _ in range(3)])

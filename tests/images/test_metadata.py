@@ -1,19 +1,35 @@
 """Texts in picture files, written and read back."""
 
+import gzip
 import io
 import json
 import logging
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
+from modules.images import stealth
 from modules.images.encode import encode_image
-from modules.images.metadata import DigitalSource, ImageText, read
+from modules.images.metadata import DigitalSource
+from modules.images.metadata_read import ImageText, read
 
 PLAIN = "a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler a, Seed: 1"
 LATIN = "crème brûlée, façade\nSteps: 20, Sampler: Euler a, Seed: 1"
 UNICODE = "猫が好き 🐈‍⬛ “quoted”, ünï\nNegative prompt: собака\nSteps: 20, Seed: 1, Size: 64x64"
+NOVELAI = {
+    "Software": "NovelAI",
+    "Description": "a {girl}",
+    "Comment": json.dumps(
+        {"steps": 28, "sampler": "k_dpmpp_2m", "scale": 11.0, "seed": 7, "uc": "bad", "sm": True}
+    ),
+}
+NOVELAI_INFOTEXT = (
+    "a (girl:1.05)\nNegative prompt: bad\nSteps: 28, Sampler: DPM++ 2M, CFG scale: 11, Seed: 7, "
+    "Size: 24x16, Clip skip: 2, ENSD: 31337, Version: NovelAI"
+)
+DATA = Path(__file__).parents[1] / "data" / "infotext"
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 
@@ -106,23 +122,105 @@ def test_long_prompt_in_jpeg_is_cut_and_parameters_stay(caplog: pytest.LogCaptur
 
 def test_novelai_is_told_as_an_infotext() -> None:
     info = PngImagePlugin.PngInfo()
-    info.add_text("Software", "NovelAI")
-    info.add_text("Description", "a girl")
-    settings = {"steps": 28, "sampler": "k_dpmpp_2m", "scale": 11.0, "seed": 7, "uc": "bad"}
-    info.add_text("Comment", json.dumps(settings))
+    for key, value in NOVELAI.items():
+        info.add_text(key, value)
     buffer = io.BytesIO()
     picture().save(buffer, "PNG", pnginfo=info)
-    assert read(opened(buffer.getvalue())).infotext == (
-        "a girl\nNegative prompt: bad\n"
-        "Steps: 28, Sampler: DPM++ 2M, CFG scale: 11.0, Seed: 7, Size: 24x16, "
-        "Clip skip: 2, ENSD: 31337"
-    )
+    found = read(opened(buffer.getvalue()))
+    assert found.infotext == NOVELAI_INFOTEXT
+    assert (found.program, found.not_mapped) == ("NovelAI", ("SMEA",))
+    assert found.items == NOVELAI
 
 
 def test_broken_novelai_comment_counts_as_absent() -> None:
     image = picture()
     image.info.update({"Software": "NovelAI", "Comment": "{"})
     assert read(image) == ImageText("", {"Software": "NovelAI", "Comment": "{"})
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_graph_of_comfyui_is_found_in_exif(format: str) -> None:
+    golden = json.loads((DATA / "comfyui-default.json").read_text(encoding="utf-8"))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "workflow:{}"
+    exif[ExifTags.Base.Model] = "prompt:" + json.dumps(golden["texts"]["prompt"])
+    buffer = io.BytesIO()
+    picture().save(buffer, format, exif=exif.tobytes())
+    found = read(opened(buffer.getvalue()))
+    assert found.program == "ComfyUI"
+    assert "Sampler: Euler a, Schedule type: Normal, CFG scale: 8" in found.infotext
+
+
+def test_infotext_beside_a_graph_counts() -> None:
+    golden = json.loads((DATA / "comfyui-default.json").read_text(encoding="utf-8"))
+    graph = json.dumps(golden["texts"]["prompt"])
+    data = encode_image(picture(), "png", PLAIN, extra={"prompt": graph})
+    assert read(opened(data)) == ImageText(PLAIN, {"prompt": graph})
+
+
+@pytest.mark.parametrize("format", ["jpg", "webp", "avif"])
+@pytest.mark.parametrize("name", ["easydiffusion-exif", "fooocus-json", "swarmui-refined"])
+def test_json_in_the_comment_is_told_as_an_infotext(format: str, name: str) -> None:
+    golden = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    text = json.dumps(golden["texts"]["parameters"])
+    found = read(opened(encode_image(picture(), format, text)))
+    assert found.program == golden["program"]
+    assert found.infotext.split("\n") == golden["infotext"]
+    assert found.items == {"parameters": text}
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"), [(PLAIN, PLAIN), ("OLYMPUS DIGITAL CAMERA", "")]
+)
+def test_description_is_an_infotext_only_if_it_reads_like_one(
+    description: str, expected: str
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = description
+    buffer = io.BytesIO()
+    picture().save(buffer, "JPEG", exif=exif.tobytes())
+    assert read(opened(buffer.getvalue())).infotext == expected
+
+
+def hide(text: bytes, signature: bytes, bits: int | None = None) -> Image.Image:
+    """A picture with `text` in its alpha channel; `bits`: the length that it claims."""
+    data = signature + (len(text) * 8 if bits is None else bits).to_bytes(4) + text
+    image = Image.new("RGBA", (60, 50), (10, 200, 30, 255))
+    numbers = [byte >> shift & 1 for byte in data for shift in range(7, -1, -1)]
+    for place, number in enumerate(numbers):
+        image.putpixel((place // 50, place % 50), (10, 200, 30, 254 | number))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return opened(buffer.getvalue())
+
+
+def test_text_hidden_in_the_pixels_is_found() -> None:
+    assert read(hide(UNICODE.encode(), stealth.PLAIN)) == ImageText(UNICODE)
+    assert read(hide(gzip.compress(UNICODE.encode()), stealth.PACKED)) == ImageText(UNICODE)
+    texts = gzip.compress(json.dumps(NOVELAI).encode())
+    found = read(hide(texts, stealth.PACKED))
+    assert (found.infotext.replace("60x50", "24x16"), found.items) == (NOVELAI_INFOTEXT, NOVELAI)
+
+
+@pytest.mark.parametrize(
+    ("text", "signature", "bits"),
+    [
+        (b"no gzip", stealth.PACKED, None),
+        (b"\xff\xfe", stealth.PLAIN, None),
+        (b"a cat", stealth.PLAIN, 2**32 - 1),
+        (b"a cat", stealth.PLAIN, 0),
+        (b"a cat", b"stealth_nothing", None),
+    ],
+)
+def test_damaged_hidden_text_counts_as_absent(
+    text: bytes, signature: bytes, bits: int | None
+) -> None:
+    assert read(hide(text, signature, bits)) == ImageText()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 200)])
+def test_small_pictures_hide_nothing(size: tuple[int, int]) -> None:
+    assert read(Image.new("RGBA", size)) == ImageText()
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # PIL says so, rightly

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from modules.images.metadata import read
+from modules.images import read
 from modules.images.naming import NameFields
 from modules.images.numbering import claim_number, next_number
 from modules.images.save import save_image, write_text

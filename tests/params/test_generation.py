@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from modules.core.settings import Settings
+from modules.core.settings import Settings, SettingsView
 from modules.params import Parameter, Request, Txt2ImgBody, Txt2ImgParams, parameters
-from modules.params.infotext import PictureFacts, hires_pairs, read_infotext, write_infotext
+from modules.params.infotext import PictureFacts, hires_pairs, write_infotext
+from modules.params.infotext_read import read_infotext
 
 VALUES: dict[str, Any] = {
     "prompt": 'a "red" fox, (very: fluffy)\nand a [dog]',
@@ -87,12 +89,53 @@ def test_parameter_survives_the_infotext(row: Parameter) -> None:
     if row.name == "subseed":
         values["subseed_strength"] = 0.5
     params = Txt2ImgParams(**values)
+    text = write(params, Settings(None).view())
+    assert read_infotext(text).params[row.name] == VALUES[row.name]
+
+
+def write(params: Txt2ImgParams, settings: SettingsView) -> str:
+    """The infotext of a picture; the refiner's part of it is `processing`'s to add."""
+    refiner = {"Refiner": params.refiner_checkpoint, "Refiner switch at": params.refiner_switch_at}
     facts = PictureFacts(
         params.prompt, params.negative_prompt, params.seed, params.subseed,
-        extra=hires_pairs(params),
+        uses_ensd=True, extra=hires_pairs(params) | refiner, version="easel-0.1",
     )  # fmt: skip
-    text = write_infotext(params, facts, Settings(None).view())
-    assert read_infotext(text).params[row.name] == VALUES[row.name]
+    return write_infotext(params, facts, settings)
+
+
+SETTINGS_TOO: dict[str, tuple[Any, ...]] = {
+    "CLIP_stop_at_last_layers": (1, 2, 12),
+    "randn_source": ("GPU", "CPU", "NV"),
+    "eta_noise_seed_delta": (0, 31337, -1),
+    "token_merging_ratio": (0.0, 0.5),
+    "token_merging_ratio_hr": (0.0, 0.3),
+    "tiling": (False, True),
+}
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_what_was_written_is_read_and_written_again_the_same(number: int) -> None:
+    chance = random.Random(number)
+    chosen = [row.name for row in WRITTEN if chance.random() < 0.6]
+    values: dict[str, Any] = {name: VALUES[name] for name in chosen}
+    values |= {
+        "prompt": "".join(chance.choices('ab (:1.2)[]|,"\\é猫<lora:x:1>', k=chance.randrange(30))),
+        "seed": chance.choice((0, 2**53 + 1, 2**64 - 1)),
+        "subseed_strength": chance.choice((0, 0.25)),
+        "sampler_name": "Euler a",
+        "scheduler": chance.choice(("Automatic", "Karras")),
+        "enable_hr": chance.random() < 0.5,
+        "hr_upscaler": "Latent",
+        "denoising_strength": 0.5,
+    }
+    params = Txt2ImgParams(**values)
+    view = Settings(None).view()
+    settings = {key: chance.choice(values) for key, values in SETTINGS_TOO.items()}
+    first = write(params, view.with_overrides(settings))
+    read = read_infotext(first)
+    again = write(Txt2ImgParams(**read.params), view.with_overrides(read.overrides))
+    assert again == first.replace(first.partition("\n")[0], first.partition("\n")[0].strip(), 1)
+    assert read.rest == {}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
