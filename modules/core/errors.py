@@ -7,6 +7,7 @@ EaselError
 │   └── NoModel           there is no checkpoint at all
 ├── ModelError          a model file that cannot be used (REST 422)
 ├── OutOfSpace          the disk refused a write          (REST 507)
+├── DownloadFailed      another server did not deliver    (REST 502)
 ├── Busy                the queue is full or closing      (REST 503)
 └── Interrupted         the user stopped the job; not a failure
 
@@ -72,6 +73,15 @@ class ModelError(EaselError):
 
 class OutOfSpace(EaselError):
     """The disk refused a write."""
+
+
+class DownloadFailed(EaselError):
+    """Another server did not deliver a file, and why."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        self.host = host
+        self.reason = reason
+        super().__init__(f"{host}: {reason}{'' if reason.endswith(('.', '?')) else '.'}")
 
 
 class Busy(EaselError):

@@ -47,10 +47,26 @@ HOOKS: tuple[Hook, ...] = (
     Hook("cfg_denoiser", ("params",), "Each step, before the network; may change its inputs."),
     Hook("cfg_denoised", ("params",), "Each step, after the network, before guidance."),
     Hook("cfg_after_cfg", ("params",), "Each step, after guidance; may change the result."),
+    Hook("extra_noise", ("params",), "Before img2img's extra noise is added; may replace it."),
+    Hook(
+        "on_mask_blend",
+        ("p", "args"),
+        "Each step of inpainting, and at its end, where the kept part was put back.",
+    ),
     Hook("before_hr", ("p",), "Between the first pass and the second."),
     Hook("post_sample", ("p", "latents"), "After sampling, before decoding."),
     Hook("postprocess_batch", ("p", "images", "batch_number"), "A batch as (B, 3, H, W) in 0–1."),
     Hook("postprocess_image", ("p", "image"), "Each picture, before it is saved; may replace it."),
+    Hook(
+        "postprocess_maskoverlay",
+        ("p", "args"),
+        "Each picture of inpainting: its mask and what is laid over it; may replace both.",
+    ),
+    Hook(
+        "postprocess_image_after_composite",
+        ("p", "image"),
+        "Each picture of img2img, finished; may replace it.",
+    ),
     Hook("before_image_saved", ("params",), "Before a file is written; may change its contents."),
     Hook("image_saved", ("params",), "After a file was written."),
     Hook("postprocess", ("p", "result"), "The job is done."),
@@ -89,10 +105,13 @@ class Hooks:
         """Whether a call would reach anyone; lets the sampler skip work at each step."""
         return bool(self._entries.get(name))
 
-    def call(self, name: str, *args: Any) -> list[str]:
+    def call(
+        self, name: str, *args: Any, after: Callable[[str], object] | None = None
+    ) -> list[str]:
         """Call every callback; returns a warning for each that failed.
 
-        Interrupted passes through: a callback may stop the job.
+        `after` is told each callback's owner once it ran. Interrupted passes through: a callback
+        may stop the job.
         """
         warnings = []
         for entry in self._entries.get(name, ()):
@@ -103,4 +122,6 @@ class Hooks:
             except Exception as error:
                 log.exception("%s of %s failed", name, entry.owner)
                 warnings.append(f"{entry.owner}: {name} failed: {type(error).__name__}: {error}")
+            if after is not None:
+                after(entry.owner)
         return warnings

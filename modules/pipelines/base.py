@@ -5,13 +5,15 @@ Shapes: h = H/8, w = W/8; C is the latent's channels, L a multiple of 77 tokens,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from modules.pipelines.spec import Spec
+from modules.pipelines.tiled_attention import TileOptions
 from modules.prompt.attention import Emphasis
 from modules.sampling.conditioning import Conditioning
 
@@ -45,6 +47,9 @@ class Pipeline(Protocol):
     alphas_cumprod: torch.Tensor
     """(1000,) float32 on the CPU: the noise schedule that the model was trained with."""
 
+    text_key: Hashable
+    """What beside text and options decides how prompts are encoded; for caches."""
+
     @property
     def device(self) -> torch.device:
         """Where the networks lie; tensors from anywhere are accepted."""
@@ -63,6 +68,10 @@ class Pipeline(Protocol):
         """
         ...
 
+    def embeddings_in(self, texts: Sequence[str], options: EncodeOptions) -> list[str]:
+        """Names of the textual inversion embeddings that the texts use, in order, each once."""
+        ...
+
     def predict(self, x: torch.Tensor, t: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """The network's raw answer (noise or v) to x (B, C, h, w) float32 at t (B,) float32.
 
@@ -71,11 +80,12 @@ class Pipeline(Protocol):
         ...
 
     def encode_image(
-        self, image: torch.Tensor, generator: torch.Generator | None = None
+        self, image: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> torch.Tensor:
         """Latent (B, C, h, w) float32, scaled, of image (B, 3, H, W) float32 in [-1, 1].
 
-        `generator` samples the VAE's posterior; None takes its mode.
+        `generators` sample the VAE's posterior, one per latent; a single image gives as many
+        latents as there are generators. Without any, its mode is taken.
         """
         ...
 
@@ -84,6 +94,22 @@ class Pipeline(Protocol):
 
         Raises ModelError where the VAE answers NaN.
         """
+        ...
+
+    def tiled(self) -> AbstractContextManager[None]:
+        """Inside, pictures can be laid side by side: what leaves at one edge enters opposite."""
+        ...
+
+    def merging_tokens(self, ratio: float) -> AbstractContextManager[None]:
+        """Inside, `predict` attends to fewer tokens: this share (0..1) of them is merged."""
+        ...
+
+    def tiling_attention(self, options: TileOptions) -> AbstractContextManager[None]:
+        """Inside, the network's self-attention sees one tile of the picture at a time."""
+        ...
+
+    def tiling_vae_attention(self, options: TileOptions) -> AbstractContextManager[None]:
+        """The same for the autoencoder."""
         ...
 
     def preview_rgb(self, latent: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,9 +15,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from modules.core.errors import ModelError
 from modules.pipelines.base import EncodeOptions
+from modules.pipelines.embeddings import EmbeddingSource
 from modules.pipelines.preview import apply_preview, fit_preview
 from modules.pipelines.spec import PreviewFactors, Spec
 from modules.pipelines.text_encoder import TextEncoder, weigh
+from modules.pipelines.tiled_attention import TileOptions, tiled_attention
+from modules.pipelines.tiling import circular_convolutions
+from modules.pipelines.token_merging import merging_tokens
 from modules.sampling.conditioning import Conditioning
 
 log = logging.getLogger(__name__)
@@ -41,6 +47,14 @@ class StableDiffusion:
         self.networks = networks
         self.alphas_cumprod = networks.alphas_cumprod
         self._preview: PreviewFactors | None = spec.preview
+        self.vae_fallbacks: tuple[torch.dtype, ...] = (torch.float32,)
+        """What the VAE tries next where it overflows, in order."""
+        self.embeddings: EmbeddingSource | None = None
+        """Textual inversion embeddings that prompts may name."""
+        self.text_key: Hashable = ()
+        """What beside text and options decides how prompts are encoded; for caches."""
+        self.wardrobe: object = None
+        """What `model_manager.adapters` keeps for this model; gone when the model moves."""
 
     @property
     def device(self) -> torch.device:
@@ -58,6 +72,18 @@ class StableDiffusion:
         parts = self.networks
         modules = (parts.unet, parts.vae, *parts.encoders)
         return sum(weight.nbytes for module in modules for weight in module.parameters())
+
+    @property
+    def text_widths(self) -> tuple[int, ...]:
+        """Features of each text encoder."""
+        return tuple(encoder.width for encoder in self.networks.encoders)
+
+    def move(self, device: torch.device | str) -> None:
+        """Take all networks to another device."""
+        self.wardrobe = None
+        parts = self.networks
+        for module in (parts.unet, parts.vae, *parts.encoders):
+            module.to(device)
 
     def use_vae(self, vae: AutoencoderKL) -> None:
         """Replace the autoencoder; the one before is forgotten."""
@@ -81,8 +107,8 @@ class StableDiffusion:
     def predict(self, x: torch.Tensor, t: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """See `base.Pipeline`."""
         device, dtype = self.device, self.dtype
-        if cond.concat is not None:
-            x = torch.cat((x, cond.concat.to(x)), dim=1)
+        if self.spec.in_channels != self.spec.latent_channels:
+            x = torch.cat((x, self._beside(cond).to(x)), dim=1)
         (answer,) = self.networks.unet(
             x.to(device, dtype),
             t.to(device),
@@ -94,10 +120,10 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode_image(
-        self, image: torch.Tensor, generator: torch.Generator | None = None
+        self, image: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> torch.Tensor:
         """See `base.Pipeline`."""
-        latent = self._finite(lambda vae: _encode(vae, image, generator))
+        latent = self._finite(lambda vae: _encode(vae, image, generators))
         return latent * self.spec.scale_factor
 
     @torch.no_grad()
@@ -112,6 +138,23 @@ class StableDiffusion:
         image = self._finite(lambda vae: _decode(vae, latent / self.spec.scale_factor))
         return image.add(1).div(2).clamp(0, 1)
 
+    def tiled(self) -> AbstractContextManager[None]:
+        """See `base.Pipeline`."""
+        return circular_convolutions(self.networks.unet, self.networks.vae)
+
+    def merging_tokens(self, ratio: float) -> AbstractContextManager[None]:
+        """See `base.Pipeline`."""
+        return merging_tokens(self.networks.unet, ratio)
+
+    def tiling_attention(self, options: TileOptions) -> AbstractContextManager[None]:
+        """See `base.Pipeline`."""
+        return tiled_attention(options, self.networks.unet)
+
+    def tiling_vae_attention(self, options: TileOptions) -> AbstractContextManager[None]:
+        """See `base.Pipeline`."""
+        vae = self.networks.vae
+        return tiled_attention(options, vae.encoder, vae.decoder)
+
     @torch.no_grad()
     def preview_rgb(self, latent: torch.Tensor) -> torch.Tensor:
         """See `base.Pipeline`."""
@@ -119,17 +162,39 @@ class StableDiffusion:
             self._preview = fit_preview(self.decode, self.spec.latent_channels, self.device)
         return apply_preview(self._preview, latent)
 
+    def embeddings_in(self, texts: Sequence[str], options: EncodeOptions) -> list[str]:
+        """Names of the embeddings that the texts use, in order, each once."""
+        if self.embeddings is None:
+            return []
+        chunker = self.networks.encoders[0].chunker
+        lookup = self.embeddings.lookup(chunker.tokenize)
+        chunks = [chunk for text in texts for chunk in chunker.chunks(text, options, lookup)]
+        return list(dict.fromkeys(fix.name for chunk in chunks for fix in chunk.fixes))
+
+    def _beside(self, cond: Conditioning) -> torch.Tensor:
+        """The channels that the network takes beside the latent. Raises ModelError."""
+        if cond.concat is None:
+            raise ModelError(
+                self.networks.path,
+                "takes a picture beside the noise, so it cannot take over from a model without.",
+            )
+        return cond.concat
+
     def _encode(
         self, texts: Sequence[str], options: EncodeOptions
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """States (B, L, D) of all encoders side by side; the first chunk's pooled state."""
         columns: list[torch.Tensor] = []
         first_pooled: torch.Tensor | None = None
-        for encoder in self.networks.encoders:
+        source = self.embeddings
+        for index, encoder in enumerate(self.networks.encoders):
             skip = _skip(encoder, options)
+            lookup = source.lookup(encoder.chunker.tokenize) if source else None
+            vectors = functools.partial(source.vectors, encoder=index) if source else None
             chunks: list[torch.Tensor] = []
-            for number, batch in enumerate(encoder.chunker.batches(texts, options)):
-                states, pooled = encoder.encode(batch.tokens, skip)
+            for number, batch in enumerate(encoder.chunker.batches(texts, options, lookup)):
+                placed = [(row, fix) for row, fixes in enumerate(batch.fixes) for fix in fixes]
+                states, pooled = encoder.encode(batch.tokens, skip, placed, vectors)
                 chunks.append(weigh(states, batch.weights, options.emphasis))
                 if number == 0 and pooled is not None:
                     first_pooled = pooled
@@ -143,14 +208,16 @@ class StableDiffusion:
         return None
 
     def _finite(self, use: Callable[[AutoencoderKL], torch.Tensor]) -> torch.Tensor:
-        """What `use` makes with the VAE; once more in float32 where half precision overflowed."""
+        """What `use` makes with the VAE; once more in a wider format where it overflowed."""
         vae = self.networks.vae
         result = use(vae)
-        if torch.isfinite(result).all():
-            return result
-        if vae.dtype != torch.float32:
-            log.warning("The VAE overflowed in %s; it computes in float32 from now on.", vae.dtype)
-            vae.to(torch.float32)
+        for dtype in self.vae_fallbacks:
+            if torch.isfinite(result).all() or vae.dtype == torch.float32:
+                break
+            log.warning(
+                "The VAE overflowed in %s; it computes in %s from now on.", vae.dtype, dtype
+            )
+            vae.to(dtype)
             result = use(vae)
         if not torch.isfinite(result).all():
             raise ModelError(
@@ -166,11 +233,15 @@ def _skip(encoder: TextEncoder, options: EncodeOptions) -> int:
 
 
 def _encode(
-    vae: AutoencoderKL, image: torch.Tensor, generator: torch.Generator | None
+    vae: AutoencoderKL, image: torch.Tensor, generators: Sequence[torch.Generator]
 ) -> torch.Tensor:
     posterior = vae.encode(image.to(vae.device, vae.dtype)).latent_dist
-    latent = posterior.mode() if generator is None else posterior.sample(generator)
-    return cast(torch.Tensor, latent.float())
+    mean, deviation = posterior.mode().float(), posterior.std.float()
+    if not generators:
+        return cast(torch.Tensor, mean)
+    shape = mean.shape[1:]
+    noise = torch.stack([torch.randn(shape, generator=g, device=g.device) for g in generators])
+    return cast(torch.Tensor, mean + deviation * noise.to(mean))
 
 
 def _decode(vae: AutoencoderKL, latent: torch.Tensor) -> torch.Tensor:

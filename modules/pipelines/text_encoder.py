@@ -6,6 +6,7 @@ family wants may be any of them, and those behind it need not be computed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -14,6 +15,10 @@ from transformers import CLIPTextModel
 from modules.pipelines.chunking import PromptChunker
 from modules.pipelines.spec import EncoderSpec
 from modules.prompt.attention import Emphasis
+from modules.prompt.chunks import EmbeddingFix
+
+Placed = Sequence[tuple[int, EmbeddingFix]]
+"""Embeddings in a batch of chunks: the row, and where in it."""
 
 
 class TextEncoder(torch.nn.Module):
@@ -39,15 +44,20 @@ class TextEncoder(torch.nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, tokens: torch.Tensor, clip_skip: int
+        self,
+        tokens: torch.Tensor,
+        clip_skip: int,
+        placed: Placed = (),
+        vectors: Callable[[str], torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """States (B, 77, D) of tokens (B, 77) int64, and the pooled state (B, P) or None.
 
         Both in float32; whether there is a pooled state, the row says. `clip_skip` 1 takes the
-        state after the last layer, 2 the one before.
+        state after the last layer, 2 the one before. `vectors` gives those (n, D) of each
+        embedding in `placed`.
         """
         tokens = tokens.to(self.model.device)
-        hidden = self.model.embeddings(input_ids=tokens)
+        hidden = self._embed(tokens, placed, vectors)
         layers = self.model.encoder.layers
         wanted = max(0, len(layers) - (clip_skip - 1))
         for layer in layers[:wanted]:
@@ -59,6 +69,21 @@ class TextEncoder(torch.nn.Module):
                 hidden = layer(hidden, None, is_causal=True)
             pooled = self._pool(tokens, hidden).float()
         return states.float(), pooled
+
+    def _embed(
+        self,
+        tokens: torch.Tensor,
+        placed: Placed,
+        vectors: Callable[[str], torch.Tensor] | None,
+    ) -> torch.Tensor:
+        """Token and position embeddings (B, 77, D), with the vectors of embeddings put in."""
+        if not placed or vectors is None:
+            return cast(torch.Tensor, self.model.embeddings(input_ids=tokens))
+        embedded = self.model.embeddings.token_embedding(tokens)
+        for row, fix in placed:
+            own = vectors(fix.name)[: fix.vectors].to(embedded)
+            embedded[row, fix.offset : fix.offset + fix.vectors] = own
+        return cast(torch.Tensor, self.model.embeddings(inputs_embeds=embedded))
 
     def _pool(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """Projected last state (B, P) at the end-of-text token, which has the largest number."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from modules.core.settings import SettingsView
-from modules.params.generation import Txt2ImgParams
+from modules.params.generation import GenerationParams
 from modules.pipelines.base import EncodeOptions, Pipeline
 from modules.prompt import parse_schedule, split_and
 from modules.sampling.conditioning import Conditioning, ImagePrompt, ScheduledCond
@@ -44,7 +44,7 @@ class PromptCache:
     ) -> list[Conditioning]:
         """`pipeline.encode_prompts`, or what it said the last time."""
         entries = self._of_model.setdefault(pipeline, OrderedDict())
-        key = (tuple(texts), options)
+        key = (tuple(texts), options, pipeline.text_key)
         if key not in entries:
             entries[key] = pipeline.encode_prompts(texts, options)
             while len(entries) > CACHE_SIZE:
@@ -61,6 +61,8 @@ class Encoder:
     cache: PromptCache
     options: EncodeOptions
     negative_options: EncodeOptions
+    embeddings: dict[str, None] = field(default_factory=dict)
+    """Names of the embeddings in what was encoded, in order."""
 
     def prompt(self, text: str, timeline: Timeline) -> ImagePrompt:
         """The AND parts of a prompt, each with its schedule."""
@@ -83,11 +85,12 @@ class Encoder:
         )
         texts = [part.text for part in parts]
         conds = self.cache.encode(self.pipeline, texts, options)
+        self.embeddings.update(dict.fromkeys(self.pipeline.embeddings_in(texts, options)))
         return tuple((part.end_step, cond) for part, cond in zip(parts, conds))
 
 
 def encode_options(
-    params: Txt2ImgParams, settings: SettingsView, size: tuple[int, int], *, is_negative: bool
+    params: GenerationParams, settings: SettingsView, size: tuple[int, int], *, is_negative: bool
 ) -> EncodeOptions:
     """The encoding options of a job; `size` is (width, height) of the pass in pixels."""
     return EncodeOptions(
@@ -99,5 +102,10 @@ def encode_options(
         height=size[1],
         crop_top=settings["sdxl_crop_top"],
         crop_left=settings["sdxl_crop_left"],
+        aesthetic_score=settings[
+            "sdxl_refiner_low_aesthetic_score"
+            if is_negative
+            else "sdxl_refiner_high_aesthetic_score"
+        ],
         is_negative=is_negative,
     )

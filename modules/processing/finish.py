@@ -13,16 +13,20 @@ import torch
 from PIL import Image
 
 from modules.core.app import VERSION
+from modules.core.errors import OutOfSpace
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
 from modules.core.settings import SettingsView
 from modules.images import NameFields, save_image
-from modules.params.generation import Txt2ImgParams
 from modules.params.infotext import PictureFacts, write_infotext
-from modules.params.request import Request
-from modules.processing.p import StableDiffusionProcessingTxt2Img
+from modules.params.request import Params, Request
+from modules.processing.p import Processing
 
 log = logging.getLogger(__name__)
+
+SAMPLES_FOLDER = {"txt2img": "outdir_txt2img_samples", "img2img": "outdir_img2img_samples"}
+GRIDS_FOLDER = {"txt2img": "outdir_txt2img_grids", "img2img": "outdir_img2img_grids"}
+"""The settings that name the folder of each kind of job."""
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class ModelFacts:
     hash: str | None
     vae_name: str | None = None
     vae_hash: str | None = None
+    fp8: str | None = None
+    """The setting fp8_storage, where its weights are kept in 8 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Job:
     settings: SettingsView
     paths: Paths
     hooks: Hooks
-    p: StableDiffusionProcessingTxt2Img
+    p: Processing
     started: datetime
     warnings: list[str]
     """For the user; the same list that the sampling stages fill."""
@@ -74,7 +80,7 @@ def to_images(pictures: torch.Tensor) -> list[Image.Image]:
 
 
 def picture_infotext(
-    job: Job, params: Txt2ImgParams, model: ModelFacts, index: int, schedule: str, uses_ensd: bool
+    job: Job, params: Params, model: ModelFacts, index: int, schedule: str, uses_ensd: bool
 ) -> str:
     """The infotext of picture `index` of the whole job."""
     p = job.p
@@ -87,8 +93,14 @@ def picture_infotext(
         model_hash=model.hash,
         vae_name=model.vae_name,
         vae_hash=model.vae_hash,
+        fp8=model.fp8,
         schedule=schedule,
         uses_ensd=uses_ensd,
+        image_cfg_scale=getattr(params, "image_cfg_scale", None) if p.is_edit else None,
+        mask_weight=job.settings["inpainting_mask_weight"]
+        if p.is_using_inpainting_conditioning
+        else None,
+        init_image_hash=getattr(p, "init_img_hash", None),
         extra=p.extra_generation_params,
         version=f"easel-{VERSION}",
         user=job.request.user,
@@ -97,11 +109,18 @@ def picture_infotext(
 
 
 def save_picture(
-    job: Job, params: Txt2ImgParams, model: ModelFacts, image: Image.Image, index: int, text: str
+    job: Job,
+    params: Params,
+    model: ModelFacts,
+    image: Image.Image,
+    index: int,
+    text: str,
+    *,
+    suffix: str = "",
 ) -> Path:
-    """Write one picture to the outputs folder and return its path."""
+    """Write one picture to the outputs folder and return its path; suffix: end of its name."""
     settings = job.settings
-    folder = settings["outdir_samples"] or settings["outdir_txt2img_samples"]
+    folder = settings["outdir_samples"] or settings[SAMPLES_FOLDER[job.request.kind]]
     return _save(
         job,
         image,
@@ -112,15 +131,24 @@ def save_picture(
         directory_pattern=_directory(settings, "save_to_dirs"),
         format=settings["samples_format"],
         numbered=settings["save_images_add_number"],
+        suffix=suffix,
     )
 
 
-def save_grid(
-    job: Job, params: Txt2ImgParams, model: ModelFacts, grid: Image.Image, text: str
-) -> Path:
+def save_init_image(job: Job, image: Image.Image, digest: str) -> None:
+    """Write a picture that a job starts from, named by the hash of its pixels."""
+    folder = job.paths.output(job.settings["outdir_init_images"])
+    fields = NameFields(moment=job.started)
+    try:
+        save_image(image, folder, fields=fields, pattern=digest, numbered=False, source=None)
+    except (OutOfSpace, OSError) as error:
+        job.warnings.append(f"A picture to start from was not saved: {error}")
+
+
+def save_grid(job: Job, params: Params, model: ModelFacts, grid: Image.Image, text: str) -> Path:
     """Write a grid to its folder and return its path."""
     settings = job.settings
-    folder = settings["outdir_grids"] or settings["outdir_txt2img_grids"]
+    folder = settings["outdir_grids"] or settings[GRIDS_FOLDER[job.request.kind]]
     return _save(
         job,
         grid,
@@ -158,7 +186,7 @@ def _directory(settings: SettingsView, switch: str) -> str:
     return str(settings["directories_filename_pattern"]) if settings[switch] else ""
 
 
-def _name_fields(job: Job, params: Txt2ImgParams, model: ModelFacts, index: int) -> NameFields:
+def _name_fields(job: Job, params: Params, model: ModelFacts, index: int) -> NameFields:
     p = job.p
     return NameFields(
         moment=job.started,
@@ -189,7 +217,7 @@ def _name_fields(job: Job, params: Txt2ImgParams, model: ModelFacts, index: int)
 
 
 def reply_info(
-    job: Job, params: Txt2ImgParams, model: ModelFacts, infotexts: list[str], grids: int
+    job: Job, params: Params, model: ModelFacts, infotexts: list[str], grids: int
 ) -> dict[str, Any]:
     """A1111's `info` object of the REST reply."""
     p, settings = job.p, job.settings
@@ -225,6 +253,6 @@ def reply_info(
         "styles": list(params.styles),
         "job_timestamp": job.started.strftime("%Y%m%d%H%M%S"),
         "clip_skip": settings["CLIP_stop_at_last_layers"],
-        "is_using_inpainting_conditioning": False,
+        "is_using_inpainting_conditioning": p.is_using_inpainting_conditioning,
         "version": f"easel-{VERSION}",
     }

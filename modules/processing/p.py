@@ -9,15 +9,28 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from modules.core.errors import BadInput
+from PIL import Image
+
+from modules.core.errors import BadInput, NotFound
 from modules.core.settings import SettingsView
 from modules.params.generation import GenerationParams, Txt2ImgParams
-from modules.processing.prepare import check_params
+from modules.params.img2img import Img2ImgParams
+from modules.params.request import Params
+from modules.processing.canvas import Canvas
+from modules.processing.pictures import Sources, read_sources
+from modules.processing.prepare import check_img2img, check_params
 
 SEEDS = 2**64
 """Seeds count on from 0 behind the last one."""
 RANDOM_SEEDS = 4294967294
 """Seed -1 draws below this; A1111 1.10 behaviour."""
+
+
+LISTS = ("all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds",
+         "prompts", "negative_prompts", "seeds", "subseeds")  # fmt: skip
+"""Attributes beside the parameters that hooks may write."""
+NAMED_BY = {"sampler": "sampler_name", "schedule type": "scheduler", "upscaler": "hr_upscaler"}
+"""What NotFound calls a thing, and the field that names it."""
 
 
 class StableDiffusionProcessing:
@@ -31,6 +44,9 @@ class StableDiffusionProcessing:
             setattr(self, name, list(value) if isinstance(value, tuple) else value)
         self.settings = settings
         self.is_hr_pass = False
+        self.is_using_inpainting_conditioning = False
+        self.is_edit = False
+        """Whether the model is instruct-pix2pix."""
         self.iteration = 0
         self.extra_generation_params: dict[str, Any] = {}
         self.all_prompts: list[str] = []
@@ -41,15 +57,47 @@ class StableDiffusionProcessing:
         self.negative_prompts: list[str] = []
         self.seeds: list[int] = []
         self.subseeds: list[int] = []
+        self._writers: dict[str, str] = {}
+        self._seen: dict[str, Any] = {}
 
-    def freeze(self, changed_by: str = "an extension") -> GenerationParams:
-        """The parameters as they are now, checked. Raises BadInput naming the bad field."""
+    def watch(self) -> None:
+        """Before a hook is called: what is written from now on, `note_writer` will notice."""
+        self._seen = self._values()
+
+    def note_writer(self, owner: str) -> None:
+        """Remember that `owner`, an extension, wrote what differs from the last look."""
+        now = self._values()
+        self._writers |= {name: owner for name in now if _differ(now[name], self._seen.get(name))}
+        self._seen = now
+
+    def blame(self, name: str) -> str:
+        """Who wrote this field last: an extension's name, or a word for what nobody noted."""
+        return self._writers.get(name, "an extension")
+
+    def _values(self) -> dict[str, Any]:
+        """Every field and list that hooks may write; lists copied."""
+        values = {name: getattr(self, name, None) for name in (*self.params_class.model_fields,
+                                                               *LISTS)}  # fmt: skip
+        return {name: list(v) if isinstance(v, list) else v for name, v in values.items()}
+
+    def freeze(self) -> GenerationParams:
+        """The parameters as they are now, checked.
+
+        Raises BadInput naming the bad field and the extension that wrote it, and NotFound.
+        """
         values = {name: getattr(self, name) for name in self.params_class.model_fields}
         try:
             return self._check(values)
         except BadInput as error:
-            allowed = f"{error.allowed} (changed by {changed_by})"
+            allowed = f"{error.allowed} (changed by {self.blame(error.field.split('.')[0])})"
             raise BadInput(error.field, error.value, allowed) from error
+
+        except NotFound as error:
+            field = NAMED_BY.get(error.what, "")
+            if field not in self._writers:
+                raise
+            allowed = f"{error} (changed by {self.blame(field)})"
+            raise BadInput(field, error.name, allowed) from error
 
     def _check(self, values: dict[str, Any]) -> GenerationParams:
         raise NotImplementedError
@@ -79,11 +127,106 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     def _check(self, values: dict[str, Any]) -> Txt2ImgParams:
         return check_params(values)
 
-    def freeze(self, changed_by: str = "an extension") -> Txt2ImgParams:
-        """The parameters as they are now, checked. Raises BadInput naming the bad field."""
-        frozen = super().freeze(changed_by)
+    def freeze(self) -> Txt2ImgParams:
+        """The parameters as they are now, checked; see above."""
+        frozen = super().freeze()
         assert isinstance(frozen, Txt2ImgParams)
         return frozen
+
+
+class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
+    """`p` of an img2img job. Pictures are PIL's here; `sources()` gives them back checked."""
+
+    params_class = Img2ImgParams
+
+    def __init__(self, params: Img2ImgParams, settings: SettingsView) -> None:
+        super().__init__(params, settings)
+        sources = read_sources(params)
+        self._given = params
+        self.init_images: list[Any] = list(sources.images)
+        self.image_mask: Any = sources.mask
+        self.latent_mask: Any = sources.latent_mask
+        self.mask: Any = None
+        """In a batch, (B, 1, h, w): 1 where the latent is kept; `nmask` is the opposite."""
+        self.nmask: Any = None
+        self.init_latent: Any = None
+        self.init_img_hash: str | None = None
+        self.overlay_images: list[Any] = []
+        self.mask_for_overlay: Any = None
+        self.paste_to: tuple[int, int, int, int] | None = None
+        """(left, top, width, height) of the painted part in the first picture, or None."""
+
+    @property
+    def mask_blur(self) -> int | None:
+        """The blur of both axes, None where they differ."""
+        return self.mask_blur_x if self.mask_blur_x == self.mask_blur_y else None
+
+    @mask_blur.setter
+    def mask_blur(self, value: int | None) -> None:
+        if value is not None:
+            self.mask_blur_x = self.mask_blur_y = value
+
+    def sources(self) -> Sources:
+        """The pictures as they are now. Raises BadInput for what is no picture."""
+        images = tuple(self.init_images or ())
+        named = [("init_images", image) for image in images]
+        named += [("image_mask", self.image_mask), ("latent_mask", self.latent_mask)]
+        for name, value in named:
+            if not isinstance(value, Image.Image) and (value is not None or name == "init_images"):
+                allowed = f"a PIL picture is needed (changed by {self.blame(name)})"
+                raise BadInput(name, type(value), allowed)
+        if len(images) not in (1, self.batch_size):
+            allowed = f"one picture, or as many as batch_size ({self.batch_size}), are needed"
+            by = self.blame("init_images")
+            raise BadInput("init_images", len(images), f"{allowed} (changed by {by})")
+        return Sources(images, self.image_mask, self.latent_mask)
+
+    def show(self, canvases: tuple[Canvas, ...]) -> None:
+        """Let hooks see what a batch is painted on."""
+        first = canvases[0]
+        self.overlay_images = [canvas.overlay for canvas in canvases if canvas.overlay]
+        self.mask_for_overlay = first.overlay_mask
+        place = first.place
+        self.paste_to = (place.left, place.top, place.width, place.height) if place else None
+
+    def show_latents(self, init: Any, paint: Any) -> None:
+        """Let hooks see a batch's latents; paint: 1 where they may change, None without a mask."""
+        self.init_latent, self.nmask = init, paint
+        self.mask = None if paint is None else 1 - paint
+
+    def _check(self, values: dict[str, Any]) -> Img2ImgParams:
+        pictures = ("init_images", "mask", "latent_mask")
+        return check_img2img(values | {name: getattr(self._given, name) for name in pictures})
+
+    def freeze(self) -> Img2ImgParams:
+        """The parameters as they are now, checked; see above."""
+        frozen = super().freeze()
+        assert isinstance(frozen, Img2ImgParams)
+        return frozen
+
+    batch_size: int
+    mask_blur_x: int
+    mask_blur_y: int
+
+
+Processing = StableDiffusionProcessingTxt2Img | StableDiffusionProcessingImg2Img
+
+
+def make_p(params: Params, settings: SettingsView) -> Processing:
+    """The mutable view of a request. Raises BadInput for pictures that cannot be used."""
+    if isinstance(params, Img2ImgParams):
+        return StableDiffusionProcessingImg2Img(params, settings)
+    return StableDiffusionProcessingTxt2Img(params, settings)
+
+
+def _differ(one: object, other: object) -> bool:
+    """Whether two values differ; those that cannot be compared (arrays) do unless identical."""
+    if one is other:
+        return False
+    try:
+        return bool(one != other)
+    except (TypeError, ValueError, RuntimeError):
+        return True
 
 
 def fixed_seed(seed: int | None) -> int:

@@ -6,18 +6,23 @@ is answered at once. Must stay importable without torch.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from PIL import ImageColor
 from pydantic import ValidationError
 
 from modules.core.errors import BadInput, NotFound
 from modules.core.settings import SettingsView
-from modules.params.generation import MAX_SIDE, Txt2ImgParams
-from modules.params.request import Request
+from modules.images import decode_base64
+from modules.params.generation import MAX_SIDE, GenerationParams, Txt2ImgParams
+from modules.params.img2img import Img2ImgParams
+from modules.params.request import Kind, Params, Request
+from modules.params.soft_inpaint import read_soft_inpaint
 from modules.params.styles import StyleDatabase
+from modules.processing.pictures import read_sources
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
 LATENT_UPSCALERS: Mapping[str, tuple[str, bool]] = {
@@ -36,6 +41,11 @@ HIRES_UPSCALERS: tuple[str, ...] = (*LATENT_UPSCALERS, *PIXEL_UPSCALERS)
 DEFAULT_SAMPLER = "DPM++ 2M"
 SMALLEST_SIDE = 8
 """Pixels; one latent."""
+OLD_FIRST_PASS_PIXELS = 512 * 512
+OLD_FIRST_PASS_STEP = 64
+
+
+AnyParams = TypeVar("AnyParams", bound=GenerationParams)
 
 
 class Finder(Protocol):
@@ -46,8 +56,9 @@ class Finder(Protocol):
 
 
 def prepare_request(
-    params: Mapping[str, Any] | Txt2ImgParams,
+    params: Mapping[str, Any] | Params,
     *,
+    kind: Kind = "txt2img",
     settings: SettingsView,
     catalogue: Finder,
     styles: StyleDatabase | None = None,
@@ -56,22 +67,56 @@ def prepare_request(
 ) -> Request:
     """A Request that says everything; `envelope` holds the other fields of Request.
 
-    Raises BadInput for a value out of bounds, NotFound for an unknown sampler, schedule,
-    upscaler, checkpoint, style or setting.
+    Raises BadInput for a value out of bounds or a picture that cannot be read, NotFound for an
+    unknown sampler, schedule, upscaler, checkpoint, style or setting.
     """
-    checked = check_params(params)
     view = settings.with_overrides(overrides or {})
-    _check_colour("grid_background_color", view["grid_background_color"])
-    checkpoint = (overrides or {}).get("sd_model_checkpoint")
-    for name in (checkpoint, checked.refiner_checkpoint, checked.hr_checkpoint_name):
-        if name and name not in ("None", "Use same checkpoint"):
-            catalogue.find(name)
+    checked: Params
+    if kind == "img2img" or isinstance(params, Img2ImgParams):
+        checked = _prepared_img2img(params, view, envelope.get("alwayson_scripts") or {})
+    else:
+        checked = _prepared_txt2img(params, view)
+    _check_colour("grid_background_color", view)
+    _check_checkpoints(checked, (overrides or {}).get("sd_model_checkpoint"), catalogue)
     return Request(
         params=checked,
         settings=view.changed(),
         style_texts=_style_texts(checked.styles, styles),
         **envelope,
     )
+
+
+def _prepared_txt2img(params: Mapping[str, Any] | Params, view: SettingsView) -> Txt2ImgParams:
+    checked = check_params(params)
+    if checked.enable_hr and view["use_old_hires_fix_width_height"]:
+        checked = check_params(_as_before_1_0(checked))
+    if checked.firstpass_image:
+        decode_base64(checked.firstpass_image, field="firstpass_image")
+    return checked
+
+
+def _prepared_img2img(
+    params: Mapping[str, Any] | Params, view: SettingsView, scripts: Mapping[str, Any]
+) -> Img2ImgParams:
+    checked = check_img2img(params)
+    read_sources(checked)
+    read_soft_inpaint(scripts)
+    _check_colour("img2img_background_color", view)
+    return checked
+
+
+def _check_checkpoints(params: Params, own: Any, catalogue: Finder) -> None:
+    named = {
+        "checkpoint": own,
+        "refiner checkpoint": params.refiner_checkpoint,
+        "hires checkpoint": getattr(params, "hr_checkpoint_name", None),
+    }
+    for what, name in named.items():
+        if name and name not in ("None", "Use same checkpoint"):
+            try:
+                catalogue.find(name)
+            except NotFound as error:
+                raise NotFound(what, name, error.choices) from error
 
 
 def _style_texts(names: Sequence[str], styles: StyleDatabase | None) -> tuple[tuple[str, str], ...]:
@@ -83,13 +128,30 @@ def _style_texts(names: Sequence[str], styles: StyleDatabase | None) -> tuple[tu
     return tuple((style.prompt, style.negative_prompt) for style in found)
 
 
-def check_params(params: Mapping[str, Any] | Txt2ImgParams) -> Txt2ImgParams:
+def check_img2img(params: Mapping[str, Any] | Params) -> Img2ImgParams:
+    """Validated parameters of img2img with canonical names of sampler and schedule.
+
+    Several pictures to start from make a batch of as many (A1111 1.10 behaviour).
+    """
+    valid = _validated(Img2ImgParams, _values(params))
+    sampler, schedule = find_names(valid.sampler_name or DEFAULT_SAMPLER, valid.scheduler)
+    changes: dict[str, Any] = {"sampler_name": sampler, "scheduler": schedule}
+    pictures = len(valid.init_images or ())
+    if pictures > valid.batch_size:
+        allowed = f"at most batch_size ({valid.batch_size}) pictures can be given"
+        raise BadInput("init_images", f"{pictures} pictures", allowed)
+    if pictures > 1:
+        changes["batch_size"] = pictures
+    return valid.model_copy(update=changes)
+
+
+def check_params(params: Mapping[str, Any] | Params) -> Txt2ImgParams:
     """Validated parameters with canonical names of samplers, schedules and upscalers."""
-    values = params.model_dump() if isinstance(params, Txt2ImgParams) else dict(params)
-    try:
-        valid = Txt2ImgParams.model_validate(values)
-    except ValidationError as error:
-        raise bad_input(error) from error
+    valid = _validated(Txt2ImgParams, _values(params))
+    if valid.enable_hr and valid.firstphase_width and valid.firstphase_height:
+        first = {"width": valid.firstphase_width, "height": valid.firstphase_height}
+        used = {"firstphase_width": 0, "firstphase_height": 0}
+        valid = _validated(Txt2ImgParams, valid.model_dump() | first | used)
     sampler, schedule = find_names(valid.sampler_name or DEFAULT_SAMPLER, valid.scheduler)
     changes: dict[str, Any] = {"sampler_name": sampler, "scheduler": schedule}
     if valid.hr_sampler_name not in (None, "Use same sampler"):
@@ -101,6 +163,17 @@ def check_params(params: Mapping[str, Any] | Txt2ImgParams) -> Txt2ImgParams:
         _check_hires_size(valid)
         changes["hr_upscaler"] = _known("upscaler", valid.hr_upscaler or "Latent", HIRES_UPSCALERS)
     return valid.model_copy(update=changes)
+
+
+def _values(params: Mapping[str, Any] | Params) -> dict[str, Any]:
+    return params.model_dump() if isinstance(params, GenerationParams) else dict(params)
+
+
+def _validated(model: type[AnyParams], values: dict[str, Any]) -> AnyParams:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise bad_input(error) from error
 
 
 def find_names(sampler: str, schedule: str | None) -> tuple[str, str]:
@@ -137,11 +210,23 @@ def bad_input(error: ValidationError) -> BadInput:
     return BadInput(field, first.get("input"), message[:1].lower() + message[1:])
 
 
-def _check_colour(key: str, value: str) -> None:
+def _as_before_1_0(params: Txt2ImgParams) -> Txt2ImgParams:
+    """Hires fix as it was at first: width and height are the result's, and the first pass has
+    about 512 x 512 pixels in whole steps of 64 (A1111 1.10, use_old_hires_fix_width_height)."""
+    width, height = params.width, params.height
+    scale = math.sqrt(OLD_FIRST_PASS_PIXELS / (width * height))
+    sides = {
+        "width": math.ceil(scale * width / OLD_FIRST_PASS_STEP) * OLD_FIRST_PASS_STEP,
+        "height": math.ceil(scale * height / OLD_FIRST_PASS_STEP) * OLD_FIRST_PASS_STEP,
+    }
+    return params.model_copy(update={**sides, "hr_resize_x": width, "hr_resize_y": height})
+
+
+def _check_colour(key: str, settings: SettingsView) -> None:
     try:
-        ImageColor.getrgb(value)
+        ImageColor.getrgb(settings[key])
     except ValueError:
-        raise BadInput(key, value, "a colour such as #ffffff is expected") from None
+        raise BadInput(key, settings[key], "a colour such as #ffffff is expected") from None
 
 
 def hires_sizes(params: Txt2ImgParams) -> tuple[tuple[int, int], tuple[int, int]]:

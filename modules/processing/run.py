@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from modules.core.errors import BadInput, Interrupted, OutOfSpace
+from modules.core.errors import BadInput, Interrupted, NotFound, OutOfSpace
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
 from modules.core.settings import SettingsView, known_settings
@@ -25,11 +26,19 @@ from modules.images import write_text
 from modules.images.grid import grid_rows, image_grid
 from modules.model_manager import ModelChoice, ModelManager
 from modules.params.generation import Txt2ImgParams
+from modules.params.img2img import Img2ImgParams
 from modules.params.infotext import hires_pairs
-from modules.params.request import Request
+from modules.params.request import Params, Request
 from modules.params.styles import apply_style
+from modules.processing.batch import make_batch
+from modules.processing.composite import Piece, composite_pieces
 from modules.processing.conditioning import PromptCache
-from modules.processing.facts import guidance_pairs, prompt_pairs, schedule_label
+from modules.processing.facts import (
+    guidance_pairs,
+    hypertile_pairs,
+    prompt_pairs,
+    schedule_label,
+)
 from modules.processing.finish import (
     Job,
     ModelFacts,
@@ -40,24 +49,18 @@ from modules.processing.finish import (
     save_picture,
     to_images,
 )
-from modules.processing.p import StableDiffusionProcessingTxt2Img
+from modules.processing.networks import batch_networks, cut_tags, with_setting_networks
+from modules.processing.p import make_p
+from modules.processing.painting import composed, with_canvases
 from modules.processing.report import Report, Stop
 from modules.processing.result import Result
-from modules.processing.txt2img import Batch, Stage, make_batch
-from modules.prompt import extract_networks, strip_comments
+from modules.processing.stage import Batch, Stage
+from modules.prompt import NetworkTag, strip_comments
 from modules.sampling.table import find_sampler
 
 log = logging.getLogger(__name__)
 
-NOT_YET = {
-    "restore_faces": "Restore faces",
-    "tiling": "Tiling",
-    "refiner_checkpoint": "Refiner",
-    "hr_checkpoint_name": "Hires checkpoint",
-    "firstpass_image": "First pass image",
-    "firstphase_width": "First phase width",
-    "firstphase_height": "First phase height",
-}
+NOT_YET = {"restore_faces": "Restore faces"}
 """Parameters that A1111 knows and Easel accepts, but does not act on yet; a result says so."""
 NEUTRAL = (None, False, 0, "", "None", "Use same checkpoint")
 
@@ -83,12 +86,30 @@ class _Output:
     images: list[Image.Image] = field(default_factory=list)
     infotexts: list[str] = field(default_factory=list)
     paths: list[Path | None] = field(default_factory=list)
+    beside: list[tuple[Image.Image, str, Path | None]] = field(default_factory=list)
+    """Masks and the like, which go behind all pictures and into no grid."""
 
-    def add(self, image: Image.Image, infotext: str, path: Path | None, *, first: bool) -> None:
+    def add(
+        self,
+        image: Image.Image,
+        infotext: str,
+        path: Path | None,
+        *,
+        first: bool = False,
+        beside: bool = False,
+    ) -> None:
+        if beside:
+            self.beside.append((image, infotext, path))
+            return
         place = 0 if first else len(self.images)
         self.images.insert(place, image)
         self.infotexts.insert(place, infotext)
         self.paths.insert(place, path)
+
+    def finish(self) -> None:
+        """Put what stands beside the pictures behind them."""
+        for image, infotext, path in self.beside:
+            self.add(image, infotext, path)
 
 
 def run_request(request: Request, services: Services, report: Report) -> Result:
@@ -98,14 +119,17 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
     """
     started = time.perf_counter()
     settings = SettingsView(known_settings(), request.settings)
-    p = StableDiffusionProcessingTxt2Img(request.params, settings)
-    warnings = services.hooks.call("before_process", p)
+    p = make_p(request.params, settings)
+    p.watch()
+    warnings = services.hooks.call("before_process", p, after=p.note_writer)
     job = Job(request, settings, services.paths, services.hooks, p, datetime.now(), warnings)
     choice = ModelChoice.from_settings(settings)
     with services.models.use(choice) as pipeline:
         stage = Stage(
             pipeline=pipeline,
-            cache=services.prompts,
+            models=services.models,
+            choice=choice,
+            cache=services.prompts if settings["persistent_cond_cache"] else PromptCache(),
             hooks=services.hooks,
             report=report,
             p=p,
@@ -116,6 +140,7 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
         memory = services.models.memory()
     facts = find_facts()
     grids = _add_grid(job, params, facts, output)
+    output.finish()
     _remember(services.paths, output)
     result = Result(
         images=tuple(output.images),
@@ -141,10 +166,11 @@ def _model_facts(models: ModelManager, choice: ModelChoice) -> ModelFacts:
         hash=models.catalogue.short_hash(checkpoint.path),
         vae_name=vae.name if vae else None,
         vae_hash=models.catalogue.short_hash(vae) if vae else None,
+        fp8=models.fp8_of(choice),
     )
 
 
-def _make_all(job: Job, stage: Stage, find_facts: FindFacts) -> tuple[_Output, Txt2ImgParams]:
+def _make_all(job: Job, stage: Stage, find_facts: FindFacts) -> tuple[_Output, Params]:
     """All batches, and the parameters as the last one's hooks left them."""
     p, output = job.p, _Output()
     params = p.freeze()
@@ -152,7 +178,7 @@ def _make_all(job: Job, stage: Stage, find_facts: FindFacts) -> tuple[_Output, T
     _fill_lists(job, params)
     stage.call("process", p)
     params = p.freeze()
-    stage.report.begin(params.n_iter * (2 if params.enable_hr else 1))
+    stage.report.begin(params.n_iter * (2 if _has_two_passes(params) else 1))
     for number in range(params.n_iter):
         if stage.report.stop in (Stop.NOW, Stop.AFTER_CURRENT):
             stage.interrupted = True
@@ -168,10 +194,16 @@ def _make_all(job: Job, stage: Stage, find_facts: FindFacts) -> tuple[_Output, T
     return output, params
 
 
-def _fill_lists(job: Job, params: Txt2ImgParams) -> None:
+def _has_two_passes(params: Params) -> bool:
+    return isinstance(params, Txt2ImgParams) and params.enable_hr and not params.firstpass_image
+
+
+def _fill_lists(job: Job, params: Params) -> None:
     """Prompts with styles, and seeds, of every picture of the job."""
     p, count = job.p, params.n_iter * params.batch_size
     p.all_prompts = [_with_styles(job, params.prompt, 0)] * count
+    if not params.disable_extra_networks:
+        p.all_prompts = with_setting_networks(p.all_prompts, job.settings)
     p.all_negative_prompts = [_with_styles(job, params.negative_prompt, 1)] * count
     p.fill_seeds(count)
 
@@ -183,59 +215,78 @@ def _with_styles(job: Job, text: str, side: int) -> str:
     return text
 
 
-def _prepare_batch(
-    job: Job, stage: Stage, params: Txt2ImgParams, number: int
-) -> tuple[Batch, Txt2ImgParams]:
+def _prepare_batch(job: Job, stage: Stage, params: Params, number: int) -> tuple[Batch, Params]:
     """Cut one batch out of the lists, let its hooks change it, and freeze it."""
     p, settings = job.p, job.settings
     mine = slice(number * params.batch_size, (number + 1) * params.batch_size)
     p.prompts, p.negative_prompts = p.all_prompts[mine], p.all_negative_prompts[mine]
     p.seeds, p.subseeds = p.all_seeds[mine], p.all_subseeds[mine]
     if not p.prompts or not len(p.prompts) == len(p.seeds) == len(p.negative_prompts):
-        raise BadInput("all_prompts", len(p.all_prompts), "one prompt and seed for each picture")
+        allowed = f"one prompt and seed for each picture (changed by {p.blame('all_prompts')})"
+        raise BadInput("all_prompts", len(p.all_prompts), allowed)
     stage.call("before_process_batch", p, number, p.prompts, p.seeds, p.subseeds)
     clean = strip_comments if settings["enable_prompt_comments"] else str
-    texts = [_without_networks(stage, clean(prompt)) for prompt in p.prompts]
+    texts, tags = cut_tags([clean(prompt) for prompt in p.prompts])
     stage.call("process_batch", p, number, texts, p.seeds, p.subseeds)
     params = p.freeze()
-    _note_parameters(job, params, texts)
     negatives = tuple(clean(text) for text in p.negative_prompts)
-    hires = _with_styles(job, params.hr_prompt, 0) if params.hr_prompt else ""
-    hires_negative = _with_styles(job, params.hr_negative_prompt, 1)
-    hires = _without_networks(stage, clean(hires))
+    own = _second_prompts(job, params, clean)
     batch = Batch(
         params=params,
         settings=settings,
         prompts=tuple(texts),
         negative_prompts=negatives,
-        hr_prompts=(hires,) * len(texts) if params.hr_prompt else tuple(texts),
-        hr_negative_prompts=(clean(hires_negative),) * len(texts)
-        if params.hr_negative_prompt
-        else negatives,
+        hr_prompts=tuple(texts) if own.prompt is None else (own.prompt,) * len(texts),
+        hr_negative_prompts=negatives if own.negative is None else (own.negative,) * len(texts),
         seeds=tuple(p.seeds),
         subseeds=tuple(p.subseeds),
+        networks=batch_networks(
+            stage.models.networks,
+            () if params.disable_extra_networks else tags,
+            None if params.disable_extra_networks else own.tags,
+            settings,
+            warnings=stage.warnings,
+            extra=p.extra_generation_params,
+        ),
     )
-    return batch, params
+    if isinstance(params, Img2ImgParams):
+        batch = with_canvases(job, batch, params)
+    _note_parameters(job, batch.params, texts)
+    return batch, batch.params
 
 
-def _ignored(params: Txt2ImgParams) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _SecondPrompts:
+    """What the second pass has of its own; None: the first pass's."""
+
+    prompt: str | None = None
+    negative: str | None = None
+    tags: tuple[NetworkTag, ...] | None = None
+
+
+def _second_prompts(job: Job, params: Params, clean: Callable[[str], str]) -> _SecondPrompts:
+    if not isinstance(params, Txt2ImgParams):
+        return _SecondPrompts()
+    prompt = negative = tags = None
+    if params.hr_prompt:
+        text = clean(_with_styles(job, params.hr_prompt, 0))
+        (prompt,), tags = cut_tags(with_setting_networks([text], job.settings))
+    if params.hr_negative_prompt:
+        negative = clean(_with_styles(job, params.hr_negative_prompt, 1))
+    return _SecondPrompts(prompt, negative, tags)
+
+
+def _ignored(params: Params) -> list[str]:
     asked = [label for name, label in NOT_YET.items() if getattr(params, name) not in NEUTRAL]
     return [f"{label} was left out: it is not supported yet." for label in asked]
 
 
-def _without_networks(stage: Stage, prompt: str) -> str:
-    """The prompt without its network tags; networks are not supported yet, and it says so."""
-    text, tags = extract_networks(prompt)
-    stage.warnings += [f"<{tag.kind}:…> was left out: extra networks are not supported yet."
-                       for tag in tags]  # fmt: skip
-    return text
-
-
-def _note_parameters(job: Job, params: Txt2ImgParams, texts: list[str]) -> None:
+def _note_parameters(job: Job, params: Params, texts: list[str]) -> None:
     """Names and values that the infotext gets beyond the parameters; extensions' own stay."""
     extra = job.p.extra_generation_params
     for name, value in {
-        **hires_pairs(params),
+        **(hires_pairs(params) if isinstance(params, Txt2ImgParams) else {}),
+        **hypertile_pairs(job.settings),
         **prompt_pairs(params, job.settings, texts),
         **guidance_pairs(params, job.settings),
     }.items():
@@ -244,26 +295,46 @@ def _note_parameters(job: Job, params: Txt2ImgParams, texts: list[str]) -> None:
 
 def _make_one(job: Job, stage: Stage, find_facts: FindFacts, batch: Batch, output: _Output) -> None:
     """Sample, decode, save one batch and put its pictures into the output."""
-    pictures = make_batch(stage, batch)
-    if pictures is None:
+    made = make_batch(stage, batch)
+    if made is None:
         return
     model = find_facts()
-    stage.call("postprocess_batch", job.p, pictures, job.p.iteration)
+    _name_models(stage.models, job.p.extra_generation_params)
+    stage.call("postprocess_batch", job.p, made.pictures, job.p.iteration)
     saves = job.request.save_samples and job.settings["samples_save"]
     if stage.interrupted:
         saves = saves and job.settings["save_incomplete_images"]
     sampler = find_sampler(str(batch.params.sampler_name))
     schedule = schedule_label(batch.params)
-    for place, image in enumerate(to_images(pictures)):
+    for place, image in enumerate(to_images(made.pictures)):
         index = job.p.iteration * batch.params.batch_size + place
         picture = Picture(image, index)
         stage.call("postprocess_image", job.p, picture)
         text = picture_infotext(job, batch.params, model, index, schedule, sampler.uses_ensd)
-        path = None
-        if saves:
-            save = functools.partial(save_picture, job, batch.params, model, picture.image)
-            path = _saved(job.warnings, functools.partial(save, index, text))
-        output.add(picture.image, text, path, first=False)
+        pieces: list[Piece] = []
+        if made.canvases:
+            composite = composed(stage, batch, made.canvases[place], place, picture)
+            pieces = composite_pieces(composite, job.settings)
+        for piece in (Piece(picture.image), *pieces):
+            path = None
+            if saves and piece.is_saved:
+                save = functools.partial(save_picture, job, batch.params, model, piece.image)
+                save = functools.partial(save, index, text, suffix=piece.suffix)
+                path = _saved(job.warnings, save)
+            if piece.is_shown:
+                output.add(piece.image, text, path, beside=bool(piece.suffix))
+
+
+def _name_models(models: ModelManager, extra: dict[str, Any]) -> None:
+    """Write checkpoints beside the job's own as A1111 does: `name [hash]`; waits for hashes."""
+    for key in ("Hires checkpoint", "Refiner"):
+        if key in extra:
+            try:
+                checkpoint = models.catalogue.find(str(extra[key]))
+            except NotFound:  # deleted since: its name alone remains
+                continue
+            short = models.catalogue.short_hash(checkpoint.path)
+            extra[key] = f"{checkpoint.name} [{short}]" if short else checkpoint.name
 
 
 def _saved(warnings: list[str], save: Callable[[], Path]) -> Path | None:
@@ -284,7 +355,7 @@ def _remember(paths: Paths, output: _Output) -> None:
         log.warning("params.txt cannot be written: %s", error)
 
 
-def _add_grid(job: Job, params: Txt2ImgParams, model: ModelFacts, output: _Output) -> int:
+def _add_grid(job: Job, params: Params, model: ModelFacts, output: _Output) -> int:
     """Put a grid before several pictures when it is wanted; returns the number of grids."""
     settings = job.settings
     wanted = job.request.save_grid and (settings["grid_save"] or settings["return_grid"])

@@ -17,6 +17,7 @@ from modules.prompt.compose import Part, split_and
 from modules.prompt.count import CountOptions, TokenCount, count_tokens
 from modules.prompt.networks import NetworkTag, extract_networks
 from modules.prompt.schedule import Scheduled, parse_schedule, text_at
+from modules.prompt.write import write_and, write_attention, write_schedule
 
 __all__ = [
     "Chunk",
@@ -44,4 +45,7 @@ __all__ = [
     "strip_comments",
     "text_at",
     "uses_emphasis",
+    "write_and",
+    "write_attention",
+    "write_schedule",
 ]

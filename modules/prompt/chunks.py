@@ -4,7 +4,7 @@ Knows token ids, chunk length, comma backtracking and embeddings' places. Must n
 becomes tokens (a callable does that) nor what an embedding's vectors are.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -90,10 +90,13 @@ class EmbeddingIndex:
 
     def find(self, tokens: Sequence[int], position: int) -> EmbeddingMatch | None:
         """The embedding with the longest name whose tokens stand at `position`."""
+        return next(self.matches(tokens, position), None)
+
+    def matches(self, tokens: Sequence[int], position: int) -> Iterator[EmbeddingMatch]:
+        """All whose tokens stand at `position`, the longest names first."""
         for name_tokens, match in self._by_first.get(tokens[position], ()):
             if list(tokens[position : position + match.consumed]) == name_tokens:
-                return match
-        return None
+                yield match
 
 
 def chunk_tokens(

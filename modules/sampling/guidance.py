@@ -7,6 +7,7 @@ and calls the hooks. Which calls skip the negative is A1111 1.10 behaviour. Know
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -27,20 +28,29 @@ from modules.sampling.conditioning import (
 )
 from modules.sampling.denoiser import Denoiser
 
+log = logging.getLogger(__name__)
+
 Blend = Callable[[Tensor, Tensor, "Guidance"], Tensor]
 """(latent or prediction (B, C, h, w), level (B,), guidance) -> it with the kept part put back."""
 
 Padding = Literal["none", "empty", "v0"]
 """How a prompt and a negative of different lengths are brought to one: A1111's settings."""
 
+Effect = Literal["skip_early_cond", "s_min_uncond", "pad_cond_uncond", "pad_cond_uncond_v0"]
+"""A setting that did something in a run, by its key; most do so under conditions only."""
+
 
 @dataclass(frozen=True, slots=True)
 class GuidedModel:
-    """A network with the prompts encoded for it; one prompt and one negative per image."""
+    """A network with the prompts encoded for it; one prompt and one negative per image.
+
+    empty: (1, 77, D), the empty prompt for pad="empty".
+    """
 
     denoiser: Denoiser
     prompts: Sequence[ImagePrompt]
     negatives: Sequence[ScheduledCond]
+    empty: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +91,7 @@ class GuidanceHooks:
 
 @dataclass(frozen=True, slots=True)
 class Refiner:
-    """A second model that takes over once the finished share exceeds `switch_at` (0..1)."""
+    """A second model that takes over once the finished share reaches `switch_at` (0..1)."""
 
     switch_at: float
     load: Callable[[], GuidedModel]
@@ -94,7 +104,7 @@ class GuidanceSettings:
 
     image_cfg_scale: instruct-pix2pix's second scale, None for other models.
     image_cond: (B, C, h, w) channels that the network gets beside the latent, or None.
-    empty_prompt: (1, 77, D) for pad="empty". always_uncond: never skip the negative.
+    always_uncond: never skip the negative.
     blend: puts a kept part back, before the network's call or after it.
     """
 
@@ -107,7 +117,6 @@ class GuidanceSettings:
     skip_early_cond: float = 0.0
     batch_cond_uncond: bool = True
     pad: Padding = "none"
-    empty_prompt: Tensor | None = None
     always_uncond: bool = False
     blend: Blend | None = None
     blend_before: bool = False
@@ -124,8 +133,12 @@ class Guidance:
         hooks: GuidanceHooks | None = None,
         refiner: Refiner | None = None,
         finished_share: Callable[[Tensor], float] = lambda level: 0.0,
+        on_effect: Callable[[Effect], None] = lambda effect: None,
     ) -> None:
-        """finished_share: 0..1 of the way done at a level; the refiner switches by it."""
+        """finished_share: 0..1 of the way done at a level; the refiner switches by it.
+
+        on_effect is called each time a setting takes effect.
+        """
         self.settings = settings
         self.step = 0
         self._last_uncond: Tensor | None = None
@@ -133,6 +146,8 @@ class Guidance:
         self._hooks = hooks or GuidanceHooks()
         self._refiner = refiner
         self._finished_share = finished_share
+        self._on_effect = on_effect
+        self._rows_at_once: int | None = None
 
     def __call__(self, x: Tensor, level: Tensor) -> Tensor:
         settings = self.settings
@@ -174,7 +189,7 @@ class Guidance:
             if refiner.by_steps
             else (self._finished_share(level))
         )
-        if share > refiner.switch_at:
+        if share >= refiner.switch_at:
             self._model = refiner.load()
             self._refiner = None
 
@@ -205,10 +220,12 @@ class Guidance:
         if cond.length == uncond.length or self.settings.pad == "none":
             return cond, uncond
         if self.settings.pad == "v0":
+            self._on_effect("pad_cond_uncond_v0")
             return cond, cut_or_pad(uncond, cond.length)
-        empty = self.settings.empty_prompt
+        empty = self._model.empty
         if empty is None:
             return cond, uncond
+        self._on_effect("pad_cond_uncond")
         longest = max(cond.length, uncond.length)
         return pad_with_empty(cond, longest, empty), pad_with_empty(uncond, longest, empty)
 
@@ -221,9 +238,13 @@ class Guidance:
             settings.skip_early_cond
             and self.step / settings.total_steps <= settings.skip_early_cond
         ):
+            self._on_effect("skip_early_cond")
             return True
         is_turn = self.step % 2 == 1 or settings.s_min_uncond_all
-        return is_turn and settings.s_min_uncond > 0 and bool(level[0] < settings.s_min_uncond)
+        if is_turn and settings.s_min_uncond > 0 and bool(level[0] < settings.s_min_uncond):
+            self._on_effect("s_min_uncond")
+            return True
+        return False
 
     def _predict(self, event: BeforeDenoise, images: int) -> Tensor:
         """Predictions of all rows; where the negative is skipped, copies stand in for it."""
@@ -256,8 +277,22 @@ class Guidance:
         return torch.cat([self._run(x, level, cond, images) for x, level, cond in blocks])
 
     def _run(self, x: Tensor, level: Tensor, cond: Conditioning, images: int) -> Tensor:
-        """The network over all rows, at most one batch (or two, cond and uncond) at a time."""
+        """The network over all rows, at most one batch (or two, cond and uncond) at a time.
+
+        Where the device's memory does not suffice for that, half as many for the rest of the run.
+        """
         limit = images * 2 if self.settings.batch_cond_uncond else images
+        limit = min(limit, self._rows_at_once or limit)
+        while True:
+            try:
+                return self._in_parts(x, level, cond, limit)
+            except torch.OutOfMemoryError:
+                if min(limit, len(x)) == 1:
+                    raise
+                limit = self._rows_at_once = (min(limit, len(x)) + 1) // 2
+                log.info("Memory is short: the network computes %d rows at a time.", limit)
+
+    def _in_parts(self, x: Tensor, level: Tensor, cond: Conditioning, limit: int) -> Tensor:
         outputs = [
             self._model.denoiser(x[part], level[part], rows(cond, part))
             for part in (slice(start, start + limit) for start in range(0, len(x), limit))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from modules.sampling.conditioning import ImagePrompt, ScheduledCond
 from modules.sampling.denoiser import Network
-from modules.sampling.guidance import Blend, GuidanceHooks
+from modules.sampling.guidance import Blend, Effect, GuidanceHooks
 from modules.sampling.options import SamplerOptions
 
 
@@ -101,3 +101,5 @@ class Listeners:
     on_step: StepCallback | None = None
     hooks: GuidanceHooks = field(default_factory=GuidanceHooks)
     refinement: Refinement | None = None
+    on_effect: Callable[[Effect], None] = lambda effect: None
+    """Called each time that a setting took effect."""

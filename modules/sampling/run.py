@@ -242,7 +242,6 @@ class _Run:
             skip_early_cond=options.skip_early_cond,
             batch_cond_uncond=options.batch_cond_uncond,
             pad=_padding(options),
-            empty_prompt=self._prompts.empty,
             always_uncond=row.needs_uncond,
             blend=plan.blend,
             blend_before=row.levels == "timesteps",
@@ -253,12 +252,13 @@ class _Run:
             hooks=self._listeners.hooks,
             refiner=self._refiner(),
             finished_share=self._finished_share,
+            on_effect=self._listeners.on_effect,
         )
 
     def _guided(self, model: SampledModel, prompts: Prompts) -> GuidedModel:
         schedule = _schedule(self._row, model, self._plan.options)
         denoiser = _denoiser(self._row, model, schedule)
-        return GuidedModel(denoiser, prompts.positive, prompts.negative)
+        return GuidedModel(denoiser, prompts.positive, prompts.negative, prompts.empty)
 
     def _refiner(self) -> Refiner | None:
         refinement = self._listeners.refinement

@@ -44,6 +44,14 @@ def test_callback_that_fails_becomes_a_warning_naming_its_owner() -> None:
     assert seen == [1]
 
 
+def test_owners_are_told_one_after_the_other() -> None:
+    hooks, seen = Hooks(), []
+    hooks.add("process", lambda p: seen.append("called one"), "one")
+    hooks.add("process", lambda p: seen.append("called two"), "two")
+    hooks.call("process", 1, after=seen.append)
+    assert seen == ["called one", "one", "called two", "two"]
+
+
 def test_interruption_passes_through() -> None:
     hooks = Hooks()
 

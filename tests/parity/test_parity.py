@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from modules.core.settings import Settings
-from modules.params import Txt2ImgBody
+from modules.params import Img2ImgBody, Txt2ImgBody
 from modules.params.request import only_parameters
 from modules.processing.prepare import prepare_request
 from modules.processing.report import SilentReport
@@ -40,17 +40,24 @@ def without_version(text: str) -> str:
 
 @pytest.mark.parametrize("case", cases())
 def test_picture_and_infotext_equal_those_of_a1111(case: str, services: Services) -> None:
-    asked: dict[str, Any] = json.loads((CASES / f"{case}.request.json").read_text())["body"]
+    case_file = json.loads((CASES / f"{case}.request.json").read_text())
+    asked: dict[str, Any] = case_file["body"]
+    is_img2img = case_file["path"].endswith("img2img")
+    body_class = Img2ImgBody if is_img2img else Txt2ImgBody
     gold = json.loads((CASES / f"{case}.info.json").read_text())["info"]
-    body = Txt2ImgBody.model_validate({k: v for k, v in asked.items() if v is not None})
+    body = body_class.model_validate({k: v for k, v in asked.items() if v is not None})
     values = only_parameters(body) | {"sampler_name": body.sampler_name or body.sampler_index}
+    settings = Settings(None)
+    settings.update({"allow_pickles": True})  # some embeddings and hypernetworks are .pt
     request = prepare_request(
         values,
-        settings=Settings(None).view(),
+        kind="img2img" if is_img2img else "txt2img",
+        settings=settings.view(),
         catalogue=services.models.catalogue,
         overrides=body.override_settings,
         save_samples=False,
         save_grid=False,
+        alwayson_scripts=body.alwayson_scripts,
     )
     result = run_request(request, services, SilentReport())
     for number, image in enumerate(result.images):

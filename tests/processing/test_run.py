@@ -17,7 +17,7 @@ from modules.core.hooks import Hooks
 from modules.core.settings import Settings
 from modules.images import read
 from modules.params import Request
-from modules.params.infotext import read_infotext
+from modules.params.infotext_read import read_infotext
 from modules.processing.prepare import prepare_request
 from modules.processing.report import SilentReport, Stop
 from modules.processing.result import Result
@@ -147,9 +147,45 @@ def test_bad_write_of_a_hook_names_the_field(own: Services) -> None:
     def spoil(p: Any) -> None:
         p.width = -5
 
+    own.hooks.add("process", lambda p: None, "innocent")
     own.hooks.add("process", spoil, "mine")
-    with pytest.raises(BadInput, match=r"width: -5.*changed by an extension"):
+    own.hooks.add("before_process_batch", lambda *args: None, "late")
+    with pytest.raises(BadInput, match=r"width: -5.*changed by mine\)"):
         make(own)
+
+
+def _use_unknown_sampler(p: Any) -> None:
+    p.sampler_name = "Eular"
+
+
+def _shorten_in_place(p: Any) -> None:
+    del p.all_prompts[:]
+
+
+def _write_array(p: Any) -> None:
+    p.steps = np.arange(3)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_use_unknown_sampler, r"sampler_name: 'Eular'.*did you mean 'Euler.*changed by mine\)"),
+        (_shorten_in_place, r"all_prompts: 0 .*changed by mine\)"),
+        (_write_array, r"steps: array.*changed by mine\)"),
+    ],
+)
+def test_bad_write_of_any_kind_names_the_extension(own: Services, spoil: Any, words: str) -> None:
+    own.hooks.add("process", spoil, "mine")
+    own.hooks.add("process", lambda p: None, "innocent")
+    with pytest.raises(BadInput, match=words):
+        make(own)
+
+
+def test_what_easel_itself_writes_is_blamed_on_nobody(own: Services) -> None:
+    seen: list[Any] = []
+    own.hooks.add("before_process_batch", lambda p, *args: seen.append(p), "innocent")
+    make(own, n_iter=2)
+    assert seen[0].blame("prompts") == "an extension"
 
 
 def test_hook_may_change_the_tensors_of_each_step(own: Services) -> None:
@@ -220,10 +256,11 @@ def test_job_stopped_before_any_step_is_interrupted(own: Services) -> None:
         run_request(ask(own), own, StopAt(0, Stop.NOW))
 
 
-def test_network_tags_are_left_out_with_a_warning(own: Services) -> None:
+def test_unknown_network_is_left_out_with_a_warning(own: Services) -> None:
     tagged, plain = make(own, prompt="a fox<lora:x:0.5>"), make(own, prompt="a fox")
     assert tagged.images[0].tobytes() == plain.images[0].tobytes()
-    assert tagged.warnings == ("<lora:…> was left out: extra networks are not supported yet.",)
+    assert len(tagged.warnings) == 1
+    assert tagged.warnings[0].startswith("<lora:x> was left out: Unknown lora 'x'")
 
 
 def test_overrides_do_not_outlive_their_job(own: Services) -> None:
@@ -276,8 +313,9 @@ def test_picture_that_cannot_be_saved_is_shown_with_a_warning(own: Services) -> 
 
 
 def test_neutral_names_are_no_unsupported_parameters(own: Services) -> None:
-    assert make(own, refiner_checkpoint="None").warnings == ()
-    assert make(own, tiling=True).warnings == ("Tiling was left out: it is not supported yet.",)
+    assert make(own, refiner_checkpoint="None", restore_faces=False).warnings == ()
+    told = make(own, restore_faces=True).warnings
+    assert told == ("Restore faces was left out: it is not supported yet.",)
 
 
 def test_last_parameters_are_remembered_in_a_file(own: Services) -> None:

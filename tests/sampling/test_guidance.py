@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,25 @@ def test_early_cfg_skip_covers_the_first_share_of_steps(one: Any) -> None:
     assert setup.network.rows == [1, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("settings", "effects"),
+    [
+        ({"s_min_uncond": 3.0}, ["s_min_uncond", "s_min_uncond"]),
+        ({"s_min_uncond": 1.0}, []),
+        ({"skip_early_cond": 0.1}, ["skip_early_cond", "skip_early_cond"]),
+        ({"skip_early_cond": 0.1, "s_min_uncond": 3.0}, ["skip_early_cond"] * 2 + ["s_min_uncond"]),
+    ],
+)
+def test_what_skips_the_negative_is_told(
+    settings: dict[str, float], effects: list[str], one: Any
+) -> None:
+    setup, told = one(**settings), []
+    guidance = setup.guidance(on_effect=told.append)
+    for _ in range(4):
+        guidance(setup.x, SIGMA)
+    assert told == effects
+
+
 def test_the_negative_is_never_skipped_when_the_sampler_needs_it(one: Any) -> None:
     setup = one(skip_early_cond=1.0, s_min_uncond=9.0, s_min_uncond_all=True, always_uncond=True)
     guidance = setup.guidance()
@@ -131,9 +151,54 @@ def test_a_longer_prompt_than_negative_is_padded_as_asked(
     pad: str, lengths: list[int], toys: Any
 ) -> None:
     long = ((1.0, constant(toys.text(1.0, 154))),)
-    setup = Setup(toys, [long], pad=pad, empty_prompt=torch.zeros(1, 77, 2))
-    setup.guidance()(setup.x, SIGMA)
+    setup = Setup(toys, [long], pad=pad)
+    setup.model = replace(setup.model, empty=torch.zeros(1, 77, 2))
+    effects: list[str] = []
+    setup.guidance(on_effect=effects.append)(setup.x, SIGMA)
     assert setup.network.lengths == lengths
+    assert effects == {"none": [], "empty": ["pad_cond_uncond"], "v0": ["pad_cond_uncond_v0"]}[pad]
+
+
+@pytest.mark.parametrize("pad", ["empty", "v0"])
+def test_texts_of_one_length_are_not_padded(pad: str, one: Any) -> None:
+    setup = one(pad=pad)
+    effects: list[str] = []
+    setup.guidance(on_effect=effects.append)(setup.x, SIGMA)
+    assert effects == []
+
+
+class Small:
+    """A denoiser on a device that holds so many rows."""
+
+    def __init__(self, inner: Any, capacity: int) -> None:
+        self.inner, self.capacity = inner, capacity
+        self.asked: list[int] = []
+
+    def __call__(self, x: Tensor, level: Tensor, cond: Any) -> Tensor:
+        self.asked.append(len(x))
+        if len(x) > self.capacity:
+            raise torch.OutOfMemoryError("too large")
+        return self.inner(x, level, cond)
+
+
+def test_rows_are_split_where_memory_is_short_and_stay_so(toys: Any) -> None:
+    parts = [((1.0, constant(toys.text(float(n)))),) for n in range(3)]
+    setup = Setup(toys, parts)
+    expected = setup.guidance()(setup.x, SIGMA)
+    small = Small(setup.denoiser, 2)
+    setup.model = replace(setup.model, denoiser=small)
+    guidance = setup.guidance()
+    assert torch.allclose(guidance(setup.x, SIGMA), expected, atol=1e-5)
+    assert small.asked == [6, 3, 2, 2, 2]
+    guidance(setup.x, SIGMA)
+    assert small.asked[5:] == [2, 2, 2]
+
+
+def test_one_row_too_large_for_the_memory_is_an_error(one: Any) -> None:
+    setup = one()
+    setup.model = replace(setup.model, denoiser=Small(setup.denoiser, 0))
+    with pytest.raises(torch.OutOfMemoryError):
+        setup.guidance()(setup.x, SIGMA)
 
 
 def test_pad_v0_cuts_a_longer_negative(toys: Any) -> None:
@@ -198,9 +263,9 @@ def test_blending_puts_the_kept_part_back(is_before: bool, one: Any) -> None:
 
 
 @pytest.mark.parametrize("by_steps", [True, False])
-def test_the_refiner_takes_over_once_past_its_share(by_steps: bool, one: Any) -> None:
+def test_the_refiner_takes_over_once_its_share_is_reached(by_steps: bool, one: Any) -> None:
     setup, other = one(), one()
-    shares = iter([0.0, 0.5, 0.51, 0.9])
+    shares = iter([0.0, 0.49, 0.5, 0.9])
     loads = []
 
     def load() -> GuidedModel:
@@ -213,7 +278,7 @@ def test_the_refiner_takes_over_once_past_its_share(by_steps: bool, one: Any) ->
     )
     for _ in range(4):
         guidance(setup.x, SIGMA)
-    taken = 3 if by_steps else 2
+    taken = 2
     assert len(setup.network.rows) == taken
     assert len(other.network.rows) == 4 - taken
     assert loads == [1]
