@@ -1,7 +1,8 @@
 """Easel: the start of everything, and the only place where its parts are put together.
 
 `python webui.py` serves the page and the REST API; `python webui.py --test` runs the tests;
-`python webui.py generate "a red heart"` makes a picture and ends. The first run makes `.venv`.
+`python webui.py generate "a red heart"` makes a picture and ends; `python webui.py download sd15`
+gets a model. The first run makes `.venv`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ def main(arguments: list[str]) -> int:
         from modules.command.generate import generate
 
         return generate(rest, lambda flags: build(flags))
+    if command == "download":
+        from modules.command.download import download
+
+        return download(rest)
     from modules.command.serve import serve
 
     return serve(build(flags_of(arguments)))
@@ -41,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 def split_command(arguments: list[str]) -> tuple[str | None, list[str]]:
     """The sub-command, if one is asked for, and what follows it."""
-    if arguments and arguments[0] in ("--test", "generate"):
+    if arguments and arguments[0] in ("--test", "generate", "download"):
         return arguments[0], arguments[1:]
     return None, arguments
 
@@ -71,11 +76,12 @@ def build(flags: Flags) -> App:
 
     configure_logging(flags.loglevel)
     paths, hooks = paths_of(flags, ROOT), Hooks()
-    models = build_models(flags, paths, hooks)
+    settings = Settings(paths.settings_file)
+    models = build_models(flags, paths, hooks, settings)
     return App(
         flags=flags,
         paths=paths,
-        settings=Settings(paths.settings_file),
+        settings=settings,
         hooks=hooks,
         styles=StyleDatabase(paths.styles_files),
         models=models,
@@ -83,9 +89,9 @@ def build(flags: Flags) -> App:
     )
 
 
-def build_models(flags: Flags, paths: Paths, hooks: Hooks) -> ModelManager:
+def build_models(flags: Flags, paths: Paths, hooks: Hooks, settings: Settings) -> ModelManager:
     """The model manager over the folders of this run."""
-    from modules.model_manager import Catalogue, Hashes, ModelManager, VaeCatalogue
+    from modules.model_manager import Catalogue, Hashes, Library, ModelManager, VaeCatalogue
 
     def choose_place() -> DeviceChoice:
         from modules.model_manager.device import DeviceFlags, choose_device, probe_hardware
@@ -98,6 +104,8 @@ def build_models(flags: Flags, paths: Paths, hooks: Hooks) -> ModelManager:
         Catalogue(paths.checkpoints, hashes, *named),
         VaeCatalogue(paths.vaes, paths.checkpoints, paths.default_vae),
         choose_place,
+        library=Library.of(paths),
+        settings=settings.view,
         default=paths.default_checkpoint,
         on_loaded=lambda pipeline: hooks.call("model_loaded", pipeline),
     )
@@ -112,6 +120,7 @@ else:
         from modules.core.app import App
         from modules.core.hooks import Hooks
         from modules.core.paths import Paths
+        from modules.core.settings import Settings
         from modules.model_manager import ModelManager
         from modules.model_manager.device import DeviceChoice
         from modules.setup.flags import Flags

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from modules.params import Txt2ImgBody, parameters
+from modules.params import Img2ImgBody, Txt2ImgBody, parameters
 
 
 def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
@@ -19,11 +19,8 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
                 entry["description"] = parameter.face.tooltip
 
 
-class Txt2ImgRequest(Txt2ImgBody):
-    """A picture from text. Every field may be left out or null: its default is taken.
-
-    Unknown fields are ignored, whole numbers may come as text or booleans (A1111 1.10 behaviour).
-    """
+class LenientBody(BaseModel):
+    """How A1111 1.10 reads bodies: null means the default, numbers may come as text or booleans."""
 
     model_config = ConfigDict(
         coerce_numbers_to_str=True, allow_inf_nan=False, json_schema_extra=_describe
@@ -40,6 +37,24 @@ class Txt2ImgRequest(Txt2ImgBody):
         if isinstance(overrides, dict):
             given["override_settings"] = _without_nulls(overrides)
         return given
+
+
+class Txt2ImgRequest(LenientBody, Txt2ImgBody):
+    """A picture from text. Every field may be left out or null: its default is taken.
+
+    Unknown fields are ignored, whole numbers may come as text or booleans (A1111 1.10 behaviour).
+    """
+
+
+class Img2ImgRequest(LenientBody, Img2ImgBody):
+    """A picture from a picture. Every field but init_images may be left out or null.
+
+    Pictures are base64, with or without `data:image/png;base64,` before it; addresses are fetched
+    where the setting api_enable_requests allows it.
+    """
+
+
+GenerationRequest = Txt2ImgRequest | Img2ImgRequest
 
 
 def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:

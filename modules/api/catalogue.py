@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from modules.api.route import EaselApp, Route
+from modules.model_manager import FileKind
+from modules.params import parameters, soft_inpaint
 from modules.processing.prepare import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
 SELECTABLE_SCRIPTS: frozenset[str] = frozenset()
-ALWAYS_ON_SCRIPTS: frozenset[str] = frozenset()
+ALWAYS_ON_SCRIPTS: frozenset[str] = frozenset({soft_inpaint.TITLE.lower()})
+IMG2IMG_ONLY_SCRIPTS: frozenset[str] = frozenset({soft_inpaint.TITLE.lower()})
 """Titles in lower case; extensions will fill these lists."""
 
 
@@ -71,6 +76,44 @@ class VaeItem(BaseModel):
 
     model_name: str
     filename: str
+
+
+class LoraItem(BaseModel):
+    """A LoRA, or one of its kin."""
+
+    name: str
+    alias: str
+    """The name that its maker gave it; its own where there is none."""
+    path: str
+    metadata: dict[str, Any]
+    """What its maker wrote into the file."""
+
+
+class EmbeddingItem(BaseModel):
+    """A textual inversion embedding."""
+
+    step: int | None = None
+    sd_checkpoint: str | None = None
+    sd_checkpoint_name: str | None = None
+    shape: int
+    """Width."""
+    vectors: int
+    reason: str | None = None
+    """Why it is skipped."""
+
+
+class EmbeddingsReply(BaseModel):
+    """The embeddings that the loaded model can use, and the others."""
+
+    loaded: dict[str, EmbeddingItem]
+    skipped: dict[str, EmbeddingItem]
+
+
+class HypernetworkItem(BaseModel):
+    """A hypernetwork."""
+
+    name: str
+    path: str | None = None
 
 
 class StyleItem(BaseModel):
@@ -143,6 +186,60 @@ def sd_vae(app: EaselApp) -> list[VaeItem]:
     ]
 
 
+def loras(app: EaselApp) -> list[LoraItem]:
+    """All LoRAs, with everything that their makers wrote into them."""
+    items = []
+    for file in app.models.library.files(FileKind.LORA):
+        metadata = file.header_metadata()
+        items.append(
+            LoraItem(
+                name=file.name,
+                alias=metadata.get("ss_output_name") or file.name,
+                path=str(file.path),
+                metadata={
+                    key: _decoded(value)
+                    for key, value in metadata.items()
+                    if key != "ssmd_cover_images"  # pictures, megabytes of them
+                },
+            )
+        )
+    return items
+
+
+def embeddings(app: EaselApp) -> EmbeddingsReply:
+    """All textual inversion embeddings; which of them fit the loaded model."""
+    reply = EmbeddingsReply(loaded={}, skipped={})
+    allowed = app.settings.view()["allow_pickles"]
+    widths = app.models.state.text_widths or None
+    for row in app.models.networks.embeddings.listed(widths, allow_pickles=allowed):
+        info = row.info
+        (reply.skipped if row.reason else reply.loaded)[row.name] = EmbeddingItem(
+            step=info.step if info else None,
+            sd_checkpoint=info.sd_checkpoint if info else None,
+            sd_checkpoint_name=info.sd_checkpoint_name if info else None,
+            shape=info.shape if info else 0,
+            vectors=info.vectors if info else 0,
+            reason=row.reason or None,
+        )
+    return reply
+
+
+def hypernetworks(app: EaselApp) -> list[HypernetworkItem]:
+    """All hypernetworks."""
+    return [
+        HypernetworkItem(name=file.name, path=str(file.path))
+        for file in app.models.library.files(FileKind.HYPERNETWORK)
+    ]
+
+
+def _decoded(value: str) -> Any:
+    """A header's value; objects in JSON are read, as A1111 reads them."""
+    if value.startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def prompt_styles(app: EaselApp) -> list[StyleItem]:
     """All styles."""
     return [
@@ -154,12 +251,32 @@ def prompt_styles(app: EaselApp) -> list[StyleItem]:
 def scripts() -> ScriptsList:
     """Names of the scripts that requests may name."""
     names = sorted(SELECTABLE_SCRIPTS | ALWAYS_ON_SCRIPTS)
-    return ScriptsList(txt2img=names, img2img=names)
+    return ScriptsList(
+        txt2img=[name for name in names if name not in IMG2IMG_ONLY_SCRIPTS], img2img=names
+    )
 
 
 def script_info() -> list[dict[str, Any]]:
     """The scripts' arguments."""
-    return []
+    arguments = [
+        {
+            "label": row.face.label,
+            "value": row.ui_default,
+            "minimum": getattr(row.face.widget, "minimum", None),
+            "maximum": getattr(row.face.widget, "maximum", None),
+            "step": getattr(row.face.widget, "step", None),
+            "choices": None,
+        }
+        for row in parameters(soft_inpaint.SoftInpaint)
+    ]
+    return [
+        {
+            "name": soft_inpaint.TITLE.lower(),
+            "is_alwayson": True,
+            "is_img2img": True,
+            "args": arguments,
+        }
+    ]
 
 
 def extensions() -> list[dict[str, Any]]:
@@ -174,6 +291,9 @@ ROUTES = (
     Route("GET", "/sdapi/v1/latent-upscale-modes", latent_upscale_modes),
     Route("GET", "/sdapi/v1/sd-models", sd_models),
     Route("GET", "/sdapi/v1/sd-vae", sd_vae),
+    Route("GET", "/sdapi/v1/loras", loras),
+    Route("GET", "/sdapi/v1/embeddings", embeddings),
+    Route("GET", "/sdapi/v1/hypernetworks", hypernetworks),
     Route("GET", "/sdapi/v1/prompt-styles", prompt_styles),
     Route("GET", "/sdapi/v1/scripts", scripts),
     Route("GET", "/sdapi/v1/script-info", script_info),

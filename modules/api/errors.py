@@ -9,7 +9,15 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from modules.core.errors import BadInput, Busy, EaselError, ModelError, NotFound, OutOfSpace
+from modules.core.errors import (
+    BadInput,
+    Busy,
+    DownloadFailed,
+    EaselError,
+    ModelError,
+    NotFound,
+    OutOfSpace,
+)
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +27,7 @@ STATUS: tuple[tuple[type[EaselError], int], ...] = (
     (ModelError, 422),
     (Busy, 503),
     (OutOfSpace, 507),
+    (DownloadFailed, 502),
 )
 """Status by kind of error; the first row that fits counts, 500 without one."""
 

@@ -1,4 +1,4 @@
-"""POST /sdapi/v1/txt2img: from the body to a job, and from its result to the reply."""
+"""POST /sdapi/v1/txt2img and img2img: from the body to a job, from its result to the reply."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 import orjson
 from fastapi import HTTPException, Response
 from pydantic import BaseModel
 
-from modules.api.body import Txt2ImgRequest
+from modules.api.body import GenerationRequest, Img2ImgRequest, Txt2ImgRequest
 from modules.api.catalogue import ALWAYS_ON_SCRIPTS, SELECTABLE_SCRIPTS
+from modules.api.fetch import with_pictures
 from modules.api.route import EaselApp, Route, User
 from modules.core.app import App
-from modules.core.errors import Interrupted, NotFound
+from modules.core.errors import Interrupted
 from modules.core.settings import TABLE, SettingsView, known_settings
 from modules.images import encode_image
-from modules.params.infotext import read_infotext
+from modules.params import Img2ImgParams, Txt2ImgParams
+from modules.params.infotext_read import read_infotext
 from modules.params.request import Request, only_parameters
+from modules.processing.infotext_names import known_settings_of
 from modules.processing.prepare import prepare_request
 from modules.processing.result import Result
 
 log = logging.getLogger(__name__)
 
+AnyRequest = TypeVar("AnyRequest", Txt2ImgRequest, Img2ImgRequest)
 
-class Txt2ImgReply(BaseModel):
+
+class GenerationReply(BaseModel):
     """What a finished job answers."""
 
     images: list[str]
@@ -47,6 +52,21 @@ async def txt2img(body: Txt2ImgRequest, app: EaselApp, user: User) -> Response:
     The job belongs to the server: it goes on when the client disconnects. One that is
     interrupted answers with the pictures that were finished.
     """
+    return await _generate(body, app, user)
+
+
+async def img2img(body: Img2ImgRequest, app: EaselApp, user: User) -> Response:
+    """Make pictures from pictures; answers when they are done, as txt2img does."""
+    return await _generate(body, app, user)
+
+
+ROUTES = (
+    Route("POST", "/sdapi/v1/txt2img", txt2img, GenerationReply),
+    Route("POST", "/sdapi/v1/img2img", img2img, GenerationReply),
+)
+
+
+async def _generate(body: GenerationRequest, app: App, user: str) -> Response:
     order = await anyio.to_thread.run_sync(_make_order, body, app, user)
     job = app.jobs.submit(order.request)
     try:
@@ -58,26 +78,30 @@ async def txt2img(body: Txt2ImgRequest, app: EaselApp, user: User) -> Response:
     return Response(content, media_type="application/json")
 
 
-ROUTES = (Route("POST", "/sdapi/v1/txt2img", txt2img, Txt2ImgReply),)
-
-
 @dataclass(frozen=True, slots=True)
 class _Order:
     """A body made ready: what the queue gets, and what the reply repeats."""
 
-    body: Txt2ImgRequest
+    body: GenerationRequest
     request: Request
     warnings: tuple[str, ...]
 
 
-def _make_order(body: Txt2ImgRequest, app: App, user: str) -> _Order:
-    """Raises BadInput, NotFound, and HTTPException 422 for an unknown script."""
-    body, warnings = _with_infotext(body, app)
+def _make_order(body: GenerationRequest, app: App, user: str) -> _Order:
+    """Raises BadInput, NotFound, HTTPException 422 for an unknown script, 404 without a picture."""
+    warnings: tuple[str, ...] = ()
+    if isinstance(body, Img2ImgRequest):
+        if not body.init_images:
+            raise HTTPException(404, "Init image not found")
+        body, warnings = _with_infotext(body, app)
+    else:
+        body, warnings = _with_infotext(body, app)
     _check_scripts(body)
-    params = only_parameters(body)
+    params = with_pictures(only_parameters(body), app.settings.view())
     params["sampler_name"] = body.sampler_name or body.sampler_index
     request = prepare_request(
         params,
+        kind="img2img" if isinstance(body, Img2ImgRequest) else "txt2img",
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
         styles=app.styles,
@@ -102,27 +126,36 @@ def unrestricted(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_infotext(body: Txt2ImgRequest, app: App) -> tuple[Txt2ImgRequest, tuple[str, ...]]:
+def _with_infotext(body: AnyRequest, app: App) -> tuple[AnyRequest, tuple[str, ...]]:
     """The body with the fields and overrides that it leaves unset taken from its infotext."""
     if not body.infotext:
         return body, ()
-    read = read_infotext(body.infotext)
-    unset = {k: v for k, v in read.params.items() if k not in body.model_fields_set}
+    settings = app.settings.view()
+    read = read_infotext(
+        body.infotext,
+        model=Img2ImgParams if isinstance(body, Img2ImgRequest) else Txt2ImgParams,
+        has_backcompat=settings["auto_backcompat"],
+        skip=settings["infotext_skip_pasting"],
+    )
+    absent = type(body).model_fields.keys() - body.model_fields_set
+    unset = {name: value for name, value in read.params.items() if name in absent}
     if "sampler_index" in body.model_fields_set:
         unset.pop("sampler_name", None)
-    overrides = {**read.overrides, **(body.override_settings or {})}
-    warnings = []
-    model = read.overrides.get("sd_model_checkpoint")
-    if model and overrides["sd_model_checkpoint"] == model:
-        try:
-            app.models.catalogue.find(model)
-        except NotFound as error:
-            del overrides["sd_model_checkpoint"]
-            warnings.append(f"The infotext's model was not used: {error}")
+    known, missing = known_settings_of(read, app.models.catalogue, app.models.vaes)
+    own = body.override_settings or {}
+    warnings = [
+        f"The infotext's {_MODEL_KINDS[key]} '{name}' was not used: it is not here."
+        for key, name in missing.items()
+        if key not in own
+    ]
+    overrides = {**known, **own}
     return body.model_copy(update={**unset, "override_settings": overrides}), tuple(warnings)
 
 
-def _check_scripts(body: Txt2ImgRequest) -> None:
+_MODEL_KINDS = {"sd_model_checkpoint": "model", "sd_vae": "VAE"}
+
+
+def _check_scripts(body: GenerationRequest) -> None:
     """Raises HTTPException 422, worded as A1111 1.10 words it."""
     name = body.script_name
     if name and name.lower() not in SELECTABLE_SCRIPTS:
@@ -150,10 +183,18 @@ def _reply(order: _Order, result: Result | None) -> bytes:
         info["warnings"] = warnings
     reply = {
         "images": images,
-        "parameters": order.body.model_dump(mode="json"),
+        "parameters": _echo(order.body),
         "info": json.dumps(info, default=str),
     }
     return orjson.dumps(reply)
+
+
+def _echo(body: GenerationRequest) -> dict[str, Any]:
+    """The request's fields; its pictures only where it asks for them."""
+    said = body.model_dump(mode="json")
+    if isinstance(body, Img2ImgRequest) and not body.include_init_images:
+        said |= {"init_images": None, "mask": None}
+    return said
 
 
 def _encode(image: Any, infotext: str, settings: SettingsView) -> str:

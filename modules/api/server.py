@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 
-from modules.api import catalogue, control, generate, options, status, system
+from modules.api import cards, catalogue, control, downloads, generate, options, status, system
 from modules.api.auth import RequireLogin, api_guard, api_is_served, page_guard
 from modules.api.docs_page import add_docs_page
 from modules.api.errors import add_error_handlers
@@ -17,7 +19,10 @@ from modules.api.origin import OriginGuard
 from modules.api.preview import PreviewEncoder
 from modules.api.route import Route, make_router
 from modules.api.tokens import TokenCounter
+from modules.cards import Shelf, Thumbnails
 from modules.core.app import VERSION, App
+from modules.downloads import Downloads, Kind
+from modules.model_manager.library import FileKind
 from modules.setup.flags import Flags
 
 log = logging.getLogger(__name__)
@@ -32,7 +37,12 @@ API_ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
 )
 OPEN_ROUTES: tuple[Route, ...] = control.OPEN_ROUTES
-PAGE_ROUTES: tuple[Route, ...] = (*control.PAGE_ROUTES, *status.PAGE_ROUTES)
+PAGE_ROUTES: tuple[Route, ...] = (
+    *control.PAGE_ROUTES,
+    *status.PAGE_ROUTES,
+    *cards.PAGE_ROUTES,
+    *downloads.PAGE_ROUTES,
+)
 STOP_ROUTES: tuple[Route, ...] = system.STOP_ROUTES
 
 
@@ -49,6 +59,9 @@ def build_server(app: App) -> FastAPI:
     server.state.easel = app
     server.state.previews = PreviewEncoder()
     server.state.tokens = TokenCounter()
+    server.state.cards = Shelf(app.models.library)
+    server.state.thumbnails = Thumbnails(app.paths.cache / "thumbnails")
+    server.state.downloads = Downloads(app.paths, on_done=_list_again(app))
     _add_middleware(server, flags)
     add_error_handlers(server)
     _add_routes(server, flags)
@@ -88,6 +101,21 @@ def _add_routes(server: FastAPI, flags: Flags) -> None:
 
 def _include(server: FastAPI, rows: tuple[Route, ...], guard: RequireLogin | None) -> None:
     server.include_router(make_router(rows, Depends(guard) if guard else None))
+
+
+def _list_again(app: App) -> Callable[[Path, Kind], None]:
+    """What makes a file that was downloaded appear in the lists."""
+    kinds = {str(kind) for kind in FileKind}
+
+    def refresh(path: Path, kind: Kind) -> None:
+        if kind is Kind.CHECKPOINT:
+            app.models.catalogue.refresh()
+        if kind is Kind.VAE:
+            app.models.vaes.refresh()
+        if kind in kinds:
+            app.models.library.refresh(FileKind(kind))
+
+    return refresh
 
 
 def _go_to_docs() -> RedirectResponse:

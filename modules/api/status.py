@@ -126,7 +126,7 @@ def cancel(app: EaselApp, job_id: str) -> dict[str, str]:
 
 def token_count(app: EaselApp, tokens: Tokens, body: TokenCountRequest) -> TokenCountReply:
     """How many tokens a prompt has, and how many fit into its chunks."""
-    return tokens.count(body, app.settings.view())
+    return tokens.count(body, app.settings.view(), app.models)
 
 
 PAGE_ROUTES = (

@@ -15,6 +15,7 @@ from modules.api.options import load_chosen
 from modules.api.route import EaselApp, Route
 from modules.images import read
 from modules.images.decode import decode_base64
+from modules.model_manager import FileKind
 from modules.params import infotext_text
 
 
@@ -40,6 +41,10 @@ class PngInfoReply(BaseModel):
     """The file's other texts."""
     parameters: dict[str, Any]
     """The infotext's values under their infotext names, with defaults."""
+    program: str = ""
+    """The other program whose metadata were turned into the infotext; not in A1111's reply."""
+    not_mapped: list[str] = []
+    """What that program said and the infotext does not; not in A1111's reply."""
 
 
 def cmd_flags(app: EaselApp) -> dict[str, Any]:
@@ -57,12 +62,14 @@ def memory() -> MemoryReply:
 
 
 def png_info(body: PngInfoRequest) -> PngInfoReply:
-    """The parameters that a picture was made with."""
+    """The parameters that a picture was made with, whichever program made it."""
     found = read(decode_base64(body.image))
     return PngInfoReply(
         info=found.infotext,
         items=dict(found.items),
         parameters=infotext_text.parse(found.infotext),
+        program=found.program,
+        not_mapped=list(found.not_mapped),
     )
 
 
@@ -74,6 +81,16 @@ def refresh_checkpoints(app: EaselApp) -> None:
 def refresh_vae(app: EaselApp) -> None:
     """Look for new VAE files."""
     app.models.vaes.refresh()
+
+
+def refresh_loras(app: EaselApp) -> None:
+    """Look for new LoRAs."""
+    app.models.library.refresh(FileKind.LORA)
+
+
+def refresh_embeddings(app: EaselApp) -> None:
+    """Look for new textual inversion embeddings."""
+    app.models.library.refresh(FileKind.EMBEDDING)
 
 
 def unload_checkpoint(app: EaselApp) -> dict[str, Any]:
@@ -103,8 +120,11 @@ ROUTES = (
     Route("GET", "/sdapi/v1/cmd-flags", cmd_flags),
     Route("GET", "/sdapi/v1/memory", memory),
     Route("POST", "/sdapi/v1/png-info", png_info),
+    Route("POST", "/easel/v1/png-info", png_info),
     Route("POST", "/sdapi/v1/refresh-checkpoints", refresh_checkpoints),
     Route("POST", "/sdapi/v1/refresh-vae", refresh_vae),
+    Route("POST", "/sdapi/v1/refresh-loras", refresh_loras),
+    Route("POST", "/sdapi/v1/refresh-embeddings", refresh_embeddings),
     Route("POST", "/sdapi/v1/unload-checkpoint", unload_checkpoint),
     Route("POST", "/sdapi/v1/reload-checkpoint", reload_checkpoint),
 )

@@ -7,7 +7,15 @@ import threading
 from pydantic import BaseModel
 
 from modules.core.settings import SettingsView
-from modules.prompt import ClipTokenizer, CountOptions, count_tokens, load_tokenizer
+from modules.model_manager import ModelManager
+from modules.model_manager.embeddings import FittingEmbeddings
+from modules.prompt import (
+    ClipTokenizer,
+    CountOptions,
+    EmbeddingLookup,
+    count_tokens,
+    load_tokenizer,
+)
 
 
 class TokenCountRequest(BaseModel):
@@ -32,8 +40,13 @@ class TokenCounter:
         self._lock = threading.Lock()
         self._tokenizer: ClipTokenizer | None = None
 
-    def count(self, body: TokenCountRequest, settings: SettingsView) -> TokenCountReply:
-        """Count a prompt. Raises ModelError if the vocabulary is missing."""
+    def count(
+        self, body: TokenCountRequest, settings: SettingsView, models: ModelManager | None = None
+    ) -> TokenCountReply:
+        """Count a prompt, with the embeddings that the loaded model can use.
+
+        Raises ModelError if the vocabulary is missing.
+        """
         with self._lock:
             if self._tokenizer is None:
                 self._tokenizer = load_tokenizer()
@@ -44,6 +57,20 @@ class TokenCounter:
             emphasis=settings["emphasis"],
             comma_padding_backtrack=settings["comma_padding_backtrack"],
             use_old_scheduling=settings["use_old_scheduling"],
+            embeddings=_embeddings(self._tokenizer, settings, models),
         )
         found = count_tokens(body.prompt, self._tokenizer, self._tokenizer.special, options)
         return TokenCountReply(count=found.tokens, limit=found.limit)
+
+
+def _embeddings(
+    tokenizer: ClipTokenizer, settings: SettingsView, models: ModelManager | None
+) -> EmbeddingLookup | None:
+    if models is None:
+        return None
+    fitting = FittingEmbeddings(
+        models.networks.embeddings,
+        models.state.text_widths or None,
+        allow_pickles=settings["allow_pickles"],
+    )
+    return fitting.lookup(tokenizer)

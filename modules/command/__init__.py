@@ -1,1 +1,1 @@
-"""What webui.py can be asked to do: serve, generate one picture, run the tests."""
+"""What webui.py can be asked to do: serve, generate one picture, get a model, run the tests."""

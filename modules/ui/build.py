@@ -6,14 +6,24 @@ import json
 from typing import Any, Final
 
 import gradio as gr
+from gradio.components import Component
 
 from modules.core.app import VERSION, App
 from modules.ui.events import QUIET, in_event_loop
 from modules.ui.header import Header
-from modules.ui.tabs import txt2img
+from modules.ui.picture_tab import PictureTab
+from modules.ui.send import wire_sends
+from modules.ui.tabs import img2img, inpaint, models, txt2img
 
-TABS: Final = ((txt2img.TAB, txt2img.LABEL, txt2img.Txt2ImgTab),)
+TABS: Final = (
+    (txt2img.TAB, txt2img.LABEL, txt2img.Txt2ImgTab),
+    (img2img.TAB, img2img.LABEL, img2img.Img2ImgTab),
+    (inpaint.TAB, inpaint.LABEL, inpaint.InpaintTab),
+)
 """Element id, label and class of each tab, in order."""
+
+PLAIN_TABS: Final = ((models.TAB, models.LABEL, models.ModelsTab),)
+"""The same of tabs without a form, behind those."""
 
 CACHE_SECONDS: Final = (3600, 24 * 3600)
 """How often gradio's copies of pictures are looked over, and at which age they go."""
@@ -45,14 +55,19 @@ def assemble(app: App) -> tuple[gr.Blocks, str]:
         header.build()
         with gr.Tabs(elem_id="tabs"):
             for name, label, tab in tabs:
-                with gr.Tab(label, id=name, elem_id=f"tab_{name}"):
+                with gr.Tab(label, id=name, elem_id=f"tab_{name}", render_children=True):
                     tab.build(header.state)
+            for name, label, make in PLAIN_TABS:
+                with gr.Tab(label, id=name, elem_id=f"tab_{name}"):
+                    make().build()
         gr.HTML(_FOOTER)
         for _, _, tab in tabs:
             tab.recall(page, header.state)
+        wire_sends(app, {name: tab for name, _, tab in tabs})
         _load(page, header, [tab for _, _, tab in tabs])
     config = {
         "tabs": {name: tab.form.describe() for name, _, tab in tabs},
+        "modes": {name: tab.describe() for name, _, tab in tabs if isinstance(tab, PictureTab)},
         "tooltips": {k: text for _, _, tab in tabs for k, text in tab.layout.tooltips().items()},
     }
     return page, json.dumps(config).replace("<", "\\u003c")
@@ -66,3 +81,17 @@ def _load(page: gr.Blocks, header: Header, tabs: list[Any]) -> None:
         return [*header.load(), *(menu for tab in tabs for menu in tab.styles.menus())]
 
     page.load(load, outputs=[header.checkpoint, header.notice, header.state, *menus], **QUIET)
+    _follow_checkpoints(page, header, tabs)
+
+
+def _follow_checkpoints(page: gr.Blocks, header: Header, tabs: list[Any]) -> None:
+    """The checkpoint menus of the forms follow the files, as the header's does."""
+
+    def menus() -> dict[Component, Any]:
+        return {
+            menu: update for tab in tabs for menu, update in tab.form.checkpoint_menus().items()
+        }
+
+    outputs = list(menus())
+    page.load(menus, outputs=outputs, **QUIET)
+    header.refreshed.then(menus, outputs=outputs, **QUIET)

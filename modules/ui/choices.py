@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from modules.core.app import App
 from modules.core.errors import NotFound
-from modules.params.styles import StyleDatabase
 from modules.processing.prepare import HIRES_UPSCALERS
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
-SOURCES = ("samplers", "schedulers", "hires_upscalers", "styles")
+CHECKPOINTS = "checkpoints"
+SOURCES = ("samplers", "schedulers", "hires_upscalers", "styles", CHECKPOINTS)
 
 
-def menu_names(source: str, styles: StyleDatabase) -> list[str]:
-    """The names of table `source`, in its order. Raises NotFound for an unknown table."""
+def menu_names(source: str, app: App) -> list[str]:
+    """The names of table `source` as they are now. Raises NotFound for an unknown table."""
     match source:
         case "samplers":
             return [row.name for row in SAMPLERS]
@@ -20,5 +21,7 @@ def menu_names(source: str, styles: StyleDatabase) -> list[str]:
         case "hires_upscalers":
             return list(HIRES_UPSCALERS)
         case "styles":
-            return styles.choices()
+            return app.styles.choices()
+        case "checkpoints":
+            return [row.title for row in app.models.catalogue.checkpoints()]
     raise NotFound("table of choices", source, SOURCES)

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
-from pydantic import BaseModel
 
+from modules.core.app import App
 from modules.core.errors import NotFound
 from modules.params.face import (
     Check,
@@ -19,22 +19,24 @@ from modules.params.face import (
     ManyChoices,
     Number,
     Parameter,
+    Radio,
     Slider,
     Text,
     parameters,
 )
-from modules.params.styles import StyleDatabase
-from modules.ui.choices import menu_names
+from modules.params.generation import GenerationParams
+from modules.ui.choices import CHECKPOINTS, menu_names
 
 
 class Form:
     """The fields of one parameter class in one tab; each is made where the layout wants it."""
 
-    def __init__(self, model: type[BaseModel], tab: str, styles: StyleDatabase) -> None:
+    def __init__(self, model: type[GenerationParams], tab: str, app: App) -> None:
+        self.model = model
         self.tab = tab
         self.fields: dict[str, Component] = {}
         self.parameters = {p.name: p for p in parameters(model) if p.face.widget is not None}
-        self._styles = styles
+        self._app = app
 
     def field(self, name: str) -> Component:
         """Make the field of a parameter in gradio's current layout block.
@@ -44,16 +46,20 @@ class Form:
         unplaced = [name for name in self.parameters if name not in self.fields]
         if name not in unplaced:
             raise NotFound("form field", name, unplaced)
-        component = make_component(self.parameters[name], self.tab, self._styles)
+        component = make_component(self.parameters[name], self.tab, self._app)
         self.fields[name] = component
         return component
 
     def read(self, values: Mapping[Component, Any]) -> dict[str, Any]:
         """Parameters by name from components' values; an emptied field means its default."""
         return {
-            name: self._default(name) if values[component] is None else values[component]
-            for name, component in self.fields.items()
+            name: self._default(name) if self._is_emptied(name, value) else value
+            for name, value in ((n, values[component]) for n, component in self.fields.items())
         }
+
+    def _is_emptied(self, name: str, value: Any) -> bool:
+        is_number = isinstance(self.parameters[name].face.widget, Number)
+        return value is None or (is_number and str(value).strip() == "")
 
     def write(self, params: Mapping[str, Any]) -> dict[Component, Any]:
         """The components that show `params`, with their values; the others stay as they are."""
@@ -63,6 +69,16 @@ class Form:
             if name in params
         }
 
+    def checkpoint_menus(self) -> dict[Component, Any]:
+        """The menus of checkpoints, with the names that there are now."""
+        updates: dict[Component, Any] = {}
+        for name, component in self.fields.items():
+            match self.parameters[name].face.widget:
+                case Choice(source, first) if source == CHECKPOINTS:
+                    names = [*first, *menu_names(source, self._app)]
+                    updates[component] = gr.update(choices=names)
+        return updates
+
     def describe(self) -> list[dict[str, Any]]:
         """What the page's scripts need of each field, in the order of `fields`."""
         return [
@@ -70,6 +86,7 @@ class Form:
                 "name": name,
                 "id": self.parameters[name].element_id(self.tab),
                 "default": self._default(name),
+                "label": self.parameters[name].face.label,
                 "tooltip": self.parameters[name].face.tooltip,
             }
             for name in self.fields
@@ -79,14 +96,27 @@ class Form:
         return to_value(self.parameters[name], self.parameters[name].ui_default)
 
 
+_DIGITS = gr.InputHTMLAttributes(autocorrect="off", spellcheck=False, autocomplete="off")
+
+
 def to_value(parameter: Parameter, value: Any) -> Any:
-    """A parameter's value as its component takes it; None becomes what the form shows for it."""
+    """A parameter's value as its component takes it; None becomes what the form shows for it.
+
+    A number without a range goes as text: a seed has up to 64 bits, a browser's numbers have 53.
+    """
     if value is None:
         value = parameter.ui_default
-    return list(value) if isinstance(parameter.face.widget, ManyChoices) else value
+    match parameter.face.widget:
+        case ManyChoices():
+            return list(value)
+        case Number():
+            return str(value)
+        case Radio():
+            return int(value)
+    return value
 
 
-def make_component(parameter: Parameter, tab: str, styles: StyleDatabase) -> Component:
+def make_component(parameter: Parameter, tab: str, app: App) -> Component:
     """The form field of a parameter, with A1111's element id."""
     face = parameter.face
     common = {
@@ -99,14 +129,16 @@ def make_component(parameter: Parameter, tab: str, styles: StyleDatabase) -> Com
     match face.widget:
         case Slider(minimum, maximum, step):
             return gr.Slider(minimum, maximum, step=step, buttons=["reset"], **common)
-        case Number(step):
-            return gr.Number(precision=0 if float(step).is_integer() else None, step=step, **common)
+        case Number():
+            return gr.Textbox(max_lines=1, html_attributes=_DIGITS, **common)
         case Choice(source, first):
-            return gr.Dropdown([*first, *menu_names(source, styles)], **common)
+            return gr.Dropdown([*first, *menu_names(source, app)], **common)
         case ManyChoices(source):
-            return gr.Dropdown(menu_names(source, styles), multiselect=True, **common)
+            return gr.Dropdown(menu_names(source, app), multiselect=True, **common)
         case Text(lines, placeholder):
             return gr.Textbox(lines=lines, placeholder=placeholder, **common)
         case Check():
             return gr.Checkbox(**common)
+        case Radio(labels):
+            return gr.Radio([(label, value) for value, label in enumerate(labels)], **common)
     raise NotFound("widget", face.widget, ())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -13,20 +14,48 @@ from gradio.components import Component
 from modules.core.app import App
 from modules.core.errors import BadInput, EaselError
 from modules.jobs.queue import Job, State
+from modules.params.request import Params, Request
 from modules.processing.prepare import prepare_request
 from modules.processing.report import Stop
 from modules.ui.form import Form
 from modules.ui.overrides import read_chips
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a form asks for."""
+
+    params: Mapping[str, Any] | Params
+    envelope: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the Request, such as alwayson_scripts."""
+
+
+Reader = Callable[[Mapping[Component, Any]], Order]
+"""An order from the components' values. Raises EaselError for what cannot be made."""
+
+
 class Submission:
     """The calls behind the buttons of one tab."""
 
-    def __init__(self, app: App, form: Form, overrides: gr.Dropdown) -> None:
-        """`overrides`: the chips with settings that hold for the next jobs only."""
+    def __init__(
+        self,
+        app: App,
+        form: Form,
+        overrides: gr.Dropdown,
+        *,
+        read: Reader | None = None,
+        elements: Mapping[str, str] | None = None,
+    ) -> None:
+        """`overrides`: the chips with settings that hold for the next jobs only.
+
+        read: for a tab with more than its form. elements: element ids of parameters without
+        a field, such as pictures, for errors.
+        """
         self._app = app
         self._form = form
         self._overrides = overrides
+        self._read = read or (lambda values: Order(form.read(values)))
+        self._elements = elements or {}
 
     def submit(self, values: Mapping[Component, Any], request: gr.Request) -> str:
         """Queue a job from the form's values.
@@ -64,15 +93,23 @@ class Submission:
         return "skipping"
 
     def _queue(self, values: Mapping[Component, Any], user: str) -> Job:
-        request = prepare_request(
-            self._form.read(values),
+        return self._app.jobs.submit(self.request(values, user))
+
+    def request(self, values: Mapping[Component, Any], user: str) -> Request:
+        """The checked request that the values make. Raises EaselError."""
+        return self.prepare(self._read(values), values[self._overrides], user)
+
+    def prepare(self, order: Order, chips: Iterable[str] | None, user: str) -> Request:
+        """The checked request of an order. Raises EaselError."""
+        return prepare_request(
+            order.params,
             settings=self._app.settings.view(),
             catalogue=self._app.models.catalogue,
             styles=self._app.styles,
-            overrides=read_chips(values[self._overrides]),
+            overrides=read_chips(chips),
             user=user,
+            **order.envelope,
         )
-        return self._app.jobs.submit(request)
 
     def _kind_of_stop(self, job: Job) -> Stop:
         waits = job.request.settings.get(
@@ -84,6 +121,9 @@ class Submission:
     def _element(self, error: EaselError) -> str:
         """The element of the field that an error is about; "" where it is about none."""
         name = error.field if isinstance(error, BadInput) else _FIELDS.get(_what(error), "")
+        name = name.partition(".")[0]
+        if name in self._elements:
+            return self._elements[name]
         parameter = self._form.parameters.get(name)
         return (parameter.element_id(self._form.tab) or "") if parameter else ""
 

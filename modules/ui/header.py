@@ -13,7 +13,7 @@ from modules.core.app import VERSION, App
 from modules.core.errors import EaselError, NotFound
 from modules.model_manager import Checkpoint, ModelChoice
 from modules.model_manager.native_size import DEFAULT_SIZE
-from modules.ui.events import QUIET, TELLING
+from modules.ui.events import BROWSER, QUIET, TELLING
 
 PAGE_SETTINGS: Final = (
     "keyedit_precision_attention",
@@ -21,6 +21,8 @@ PAGE_SETTINGS: Final = (
     "keyedit_delimiters",
     "live_preview_refresh_period",
     "disable_token_counters",
+    "canvas_hotkey_shrink_brush",
+    "canvas_hotkey_grow_brush",
 )
 """Settings that the page's scripts follow."""
 
@@ -66,11 +68,21 @@ class Header:
             gr.HTML(_STATE, elem_classes=["easel-status-block"])
         self.notice = gr.HTML(self._no_model(), elem_id="easel_no_model")
         self.state = gr.Textbox(self.page_state(), visible="hidden", elem_id="easel_page_state")
+        wanted = gr.Textbox(visible="hidden", elem_id="easel_wanted_checkpoint")
+        choose = gr.Button("Choose", visible="hidden", elem_id="easel_choose_checkpoint")
         outputs = [self.checkpoint, self.notice, self.state]
-        refresh.click(self.refresh, outputs=outputs, **QUIET)
+        self.refreshed = refresh.click(self.refresh, outputs=outputs, **QUIET)
         self.checkpoint.input(
             self.choose, inputs=[self.checkpoint], outputs=outputs, preprocess=False, **TELLING
         )
+        choose.click(  # a card was pressed
+            self.choose,
+            inputs=[wanted],
+            outputs=outputs,
+            js="() => [easel.cards.wanted()]",
+            preprocess=False,
+            **TELLING,
+        ).then(js="() => easel.cards.remark()", **BROWSER)
 
     def load(self) -> tuple[Any, Any, str]:
         """Values of checkpoint menu, notice and page state as they are now."""
@@ -87,15 +99,31 @@ class Header:
         return self.load()
 
     def choose(self, title: str | None) -> tuple[Any, Any, str]:
-        """Make a checkpoint the one that is used, and load it in the background."""
+        """Make a checkpoint the one that is used, and load it in the background.
+
+        One that cannot be loaded changes nothing; the reason is shown.
+        """
         if title:
             try:
-                checkpoint = self._app.models.catalogue.find(title)
-                self._app.settings.update({"sd_model_checkpoint": checkpoint.title})
-                self._app.models.preload_setting(self._app.settings.view())
+                self._choose(title)
             except EaselError as error:
                 gr.Warning(str(error))
         return self.load()
+
+    def _choose(self, title: str) -> None:
+        models, settings = self._app.models, self._app.settings
+        before = settings.view()
+        chosen = models.catalogue.find(title).title
+        after = ModelChoice.from_settings(before.with_overrides({"sd_model_checkpoint": chosen}))
+        models.check(after)
+        settings.update({"sd_model_checkpoint": chosen})
+
+        def take_back() -> None:
+            """Only where nobody has chosen another one since."""
+            if settings.view()["sd_model_checkpoint"] == chosen:
+                settings.update({"sd_model_checkpoint": before["sd_model_checkpoint"]})
+
+        models.preload(after, take_back)
 
     def page_state(self) -> str:
         """JSON of what the page's scripts follow: settings, and the size that suits the model."""
@@ -123,12 +151,17 @@ class Header:
         return None
 
     def _no_model(self) -> str:
-        """How to get a model, where there is none; empty otherwise."""
+        """How to get a model where there is none, what suits the chosen one; mostly empty."""
         if self._app.models.catalogue.checkpoints():
-            return ""
+            chosen = self._chosen()
+            suggestion = chosen.suggestion if chosen else None
+            if suggestion is None:
+                return ""
+            return f'<div class="easel-banner" role="note">{html.escape(suggestion.words)}</div>'
         folder = html.escape(str(self._app.paths.checkpoints[0]))
         return (
             '<div class="easel-banner" role="note"><b>There is no model yet.</b> Put a Stable '
             "Diffusion checkpoint (a <code>.safetensors</code> file) into "
-            f"<code>{folder}</code> and press ⟳ beside the checkpoint menu.</div>"
+            f"<code>{folder}</code> and press ⟳ beside the checkpoint menu, or get one in the "
+            "Models tab.</div>"
         )

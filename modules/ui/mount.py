@@ -20,15 +20,32 @@ SCRIPTS: Final = (
     "core.js",
     "form.js",
     "prompt.js",
+    "drop.js",
     "results.js",
     "jobs.js",
     "status.js",
     "queue.js",
+    "canvas.js",
+    "tabs.js",
+    "card_text.js",
+    "cards.js",
+    "card_dialog.js",
+    "models.js",
     "keys.js",
 )
 """In the order in which they run; each adds one part to `easel`."""
 COLOURS: Final = "colours.css"
-STYLESHEETS: Final = ("page.css", "header.css", "controls.css", "results.css", "drawer.css")
+STYLESHEETS: Final = (
+    "page.css",
+    "header.css",
+    "controls.css",
+    "form.css",
+    "canvas.css",
+    "results.css",
+    "drawer.css",
+    "cards.css",
+    "models.css",
+)
 """Rules inside the page's root element; `&` is that element."""
 ROOT: Final = ".gradio-container.gradio-container.gradio-container"
 """Named three times, so that a rule of ours wins over gradio's own."""

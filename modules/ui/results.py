@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from modules.core.app import App
+from modules.core.errors import BadInput
 from modules.images.encode import encode_image
 from modules.jobs.queue import Job
 from modules.processing.result import Result
 from modules.ui.events import BROWSER, QUIET, TELLING, tell
 from modules.ui.saving import save_picture, zip_pictures
+
+SEND_TARGETS: Final = ("img2img", "inpaint")
+"""Tabs that take a picture."""
 
 _LIVE = """
 <div class="easel-live" id="{tab}_live" hidden>
@@ -57,6 +61,8 @@ class Results:
         self._folder_setting = folder_setting
         self.gallery: gr.Gallery
         self.info: gr.Textbox
+        self.sends: dict[str, gr.Button] = {}
+        """Buttons that hand the shown picture to another tab, by that tab."""
 
     def build(self) -> None:
         """Make the components in gradio's current layout block, and wire them."""
@@ -79,6 +85,10 @@ class Results:
             save = gr.Button("Save", elem_id=f"save_{tab}", size="sm")
             archive = gr.Button("Zip", elem_id=f"save_zip_{tab}", size="sm")
             folder = gr.Button("Folder", elem_id=f"{tab}_open_folder", size="sm")
+            for target in SEND_TARGETS:
+                self.sends[target] = gr.Button(
+                    f"→ {target}", elem_id=f"{tab}_send_to_{target}", size="sm"
+                )
         download = gr.File(visible="hidden", elem_id=f"download_files_{tab}")
         gr.HTML(_INFO.format(tab=tab), elem_id=f"html_info_{tab}")
         self.info = gr.Textbox("", visible="hidden", elem_id=f"generation_info_{tab}")
@@ -98,6 +108,7 @@ class Results:
             js="() => [easel.jobs.wanted()]",
             **QUIET,
         )
+        self.wanted, self.index = wanted, index
         self.info.change(
             inputs=[self.info], js=f"(info) => easel.results.show('{tab}', info)", **BROWSER
         )
@@ -116,6 +127,19 @@ class Results:
         pictures = self._files(job.result)
         gallery = gr.update(value=pictures, selected_index=0 if pictures else None)
         return gallery, json.dumps(self._describe(job, job.result))
+
+    def hand_over(self, job_id: str, index: float) -> tuple[str, str]:
+        """The shown picture as a file that picture fields take, and its parameters.
+
+        Raises BadInput where there is none.
+        """
+        result, place = self._result(job_id), int(index)
+        if result is None or not 0 <= place < len(result.images):
+            raise BadInput("picture", place, "there is no picture to send")
+        data = encode_image(result.images[place], "png")
+        name = f"{self._tab}-{_seed_text(result)}-{place}.png"
+        path = save_bytes_to_cache(data, name, self.gallery.GRADIO_CACHE)
+        return str(path), result.infotexts[place]
 
     def save(self, job_id: str, index: float) -> None:
         """Copy the shown picture into the folder of kept pictures."""
@@ -168,6 +192,8 @@ class Results:
                 "seconds": result.seconds,
                 "memory": result.memory,
                 "steps": job.request.params.steps,
+                "all_seeds": [str(seed) for seed in result.info.get("all_seeds", ())],
+                "all_subseeds": [str(seed) for seed in result.info.get("all_subseeds", ())],
             },
         }
 

@@ -44,14 +44,16 @@ _HEADER = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 SAFETENSORS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(4)
 
 
-@dataclass(frozen=True)
+@dataclass
 class DrawnPipeline:
     """What the manager shows of a loaded model."""
 
     path: Path
     device: torch.device
+    vae_fallbacks = ()
     dtype: torch.dtype
     size_bytes: int = 1 << 20
+    text_widths: tuple[int, ...] = ()
 
 
 @dataclass

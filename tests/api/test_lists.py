@@ -66,9 +66,11 @@ def test_styles(client: TestClient) -> None:
     ]
 
 
-def test_no_scripts_yet(client: TestClient) -> None:
-    assert client.get("/sdapi/v1/scripts").json() == {"txt2img": [], "img2img": []}
-    assert client.get("/sdapi/v1/script-info").json() == []
+def test_soft_inpainting_is_the_only_script_yet(client: TestClient) -> None:
+    scripts = client.get("/sdapi/v1/scripts").json()
+    assert scripts == {"txt2img": [], "img2img": ["soft inpainting"]}
+    (info,) = client.get("/sdapi/v1/script-info").json()
+    assert (info["name"], info["is_alwayson"], len(info["args"])) == ("soft inpainting", True, 7)
     assert client.get("/sdapi/v1/extensions").json() == []
 
 

@@ -25,6 +25,7 @@ MODELS = ROOT / "tests" / "data" / "models"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 START_S = 180
 """Longest start of the server; a laptop needs 5 s, a busy machine much more."""
+MANY_LORAS = 2000
 PATIENCE_MS = 60_000
 """How long a page may take to show what it should; only failures ever wait so long."""
 
@@ -85,6 +86,19 @@ def _wait_until_up(server: Server, log: Path) -> None:
     pytest.fail(f"The server did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")
 
 
+def _make_loras(folder: Path) -> Path:
+    """A folder that tests may write to: the tiny model's LoRAs, and many that are only names."""
+    shutil.copytree(MODELS / "Lora", folder)
+    header = b'{"__metadata__":{"ss_network_dim":"4"},'
+    header += b'"x.lora_up.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    data = len(header).to_bytes(8, "little") + header + bytes(4)
+    for number in range(MANY_LORAS):
+        path = folder / ("even", "odd")[number % 2] / f"many{number}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`webui.py` on a free port, in an empty data folder."""
@@ -92,7 +106,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = _free_port()
     command = [sys.executable, "webui.py", "--skip-install", "--port", str(port)]
     command += ["--data-dir", str(data), "--models-dir", str(MODELS)]
+    command += ["--lora-dir", str(_make_loras(data / "Lora"))]
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    quiet["HF_ENDPOINT"] = "http://127.0.0.1:9"  # no test reaches the hub
     log = data / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

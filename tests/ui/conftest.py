@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,14 @@ from modules.processing.result import Result
 from modules.setup.flags import parse_flags
 
 CHECKPOINTS = ("other.safetensors", "tiny.safetensors")
+_EMPTY = {"dtype": "F16", "shape": [0], "data_offsets": [0, 0]}
+HEADER = json.dumps(
+    {
+        "model.diffusion_model.input_blocks.0.0.weight": _EMPTY,
+        "cond_stage_model.transformer.text_model.final_layer_norm.weight": _EMPTY,
+    }
+).encode()
+"""What tells an SD1 checkpoint; nothing is loaded in these tests."""
 
 
 class Models(ModelManager):
@@ -32,9 +42,14 @@ class Models(ModelManager):
 
     preloaded: list[ModelChoice]
 
-    def preload(self, choice: ModelChoice) -> threading.Thread:
+    failed: Callable[[], object]
+
+    def preload(
+        self, choice: ModelChoice, on_failed: Callable[[], object] = lambda: None
+    ) -> threading.Thread:
         """Note the choice."""
         self.preloaded = [*getattr(self, "preloaded", []), choice]
+        self.failed = on_failed
         return threading.Thread()
 
 
@@ -101,7 +116,7 @@ def app(tmp_path: Path, painter: Painter) -> Iterator[App]:
     checkpoints = tmp_path / "models" / "Stable-diffusion"
     checkpoints.mkdir(parents=True)
     for name in CHECKPOINTS:
-        (checkpoints / name).touch()
+        (checkpoints / name).write_bytes(struct.pack("<Q", len(HEADER)) + HEADER)
     flags = parse_flags([], {}, tmp_path)
     styles = StyleDatabase([tmp_path / "styles.csv"])
     styles.save(Style("Oil", "oil painting of {prompt}", "photo"))

@@ -22,9 +22,9 @@ def another_value(parameter: Parameter, app: App) -> Any:
         case Slider(_, maximum, step):
             return type(parameter.ui_default)(maximum - step)
         case Number():
-            return 4294967295
+            return 2**64 - 1
         case Choice(source):
-            return menu_names(source, app.styles)[-1]
+            return menu_names(source, app)[-1]
         case ManyChoices():
             return ("Oil",)
         case Text():
@@ -36,7 +36,7 @@ def another_value(parameter: Parameter, app: App) -> Any:
 
 @pytest.fixture
 def form(app: App) -> Form:
-    made = Form(Txt2ImgParams, "txt2img", app.styles)
+    made = Form(Txt2ImgParams, "txt2img", app)
 
     def build() -> None:
         with gr.Blocks(analytics_enabled=False):
@@ -92,4 +92,4 @@ def test_description_names_every_field_with_tooltip(form: Form) -> None:
 
 def test_unknown_table_of_choices_is_refused(app: App) -> None:
     with pytest.raises(NotFound, match="did you mean 'samplers'"):
-        menu_names("sampler", app.styles)
+        menu_names("sampler", app)

@@ -19,7 +19,7 @@ class Page:
     """A form and the calls behind its buttons."""
 
     def __init__(self, app: App) -> None:
-        self.form = Form(Txt2ImgParams, "txt2img", app.styles)
+        self.form = Form(Txt2ImgParams, "txt2img", app)
         in_event_loop(self.build)
         self.calls = Submission(app, self.form, self.overrides)
 

@@ -40,6 +40,27 @@ def test_choice_becomes_the_setting_and_is_loaded(header: Header, app: App) -> N
     assert app.models.preloaded == [ModelChoice("tiny.safetensors")]
 
 
+def test_checkpoint_that_cannot_be_loaded_changes_nothing(header: Header, app: App) -> None:
+    header.choose("tiny.safetensors")
+    (app.paths.checkpoints[0] / "bad.safetensors").write_bytes(b"nothing")
+    header.refresh()
+    with pytest.warns(UserWarning, match=r"bad\.safetensors: is not a safetensors file"):
+        menu, _, _ = header.choose("bad.safetensors")
+    assert menu["value"] == "tiny.safetensors"
+    assert app.settings.view()["sd_model_checkpoint"] == "tiny.safetensors"
+
+
+def test_choice_whose_load_fails_later_is_taken_back(header: Header, app: App) -> None:
+    header.choose("tiny.safetensors")
+    header.choose("other.safetensors")
+    fail = app.models.failed
+    fail()
+    assert app.settings.view()["sd_model_checkpoint"] == "tiny.safetensors"
+    app.settings.update({"sd_model_checkpoint": "else"})
+    fail()
+    assert app.settings.view()["sd_model_checkpoint"] == "else"
+
+
 def test_checkpoint_that_went_away_is_told(header: Header, app: App) -> None:
     with pytest.warns(UserWarning, match="Unknown checkpoint 'gone"):
         menu, _, _ = header.choose("gone.safetensors")
@@ -64,6 +85,14 @@ def test_page_without_any_model_says_how_to_get_one(app: App, tmp_path: Path) ->
 
 def test_notice_is_empty_where_there_is_a_model(header: Header) -> None:
     assert header.load()[1]["value"] == ""
+
+
+def test_notice_offers_what_suits_a_distilled_model(header: Header, app: App) -> None:
+    folder = app.paths.checkpoints[0]
+    (folder / "sd_xl_turbo.safetensors").write_bytes((folder / "tiny.safetensors").read_bytes())
+    header.refresh()
+    _, notice, _ = header.choose("sd_xl_turbo.safetensors")
+    assert "Turbo model: 4 steps and CFG scale 1" in notice["value"]
 
 
 def test_page_state_names_the_settings_that_the_scripts_follow(header: Header, app: App) -> None:

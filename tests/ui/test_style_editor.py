@@ -16,7 +16,7 @@ def editor(app: App) -> StyleEditor:
 
 
 def build(app: App) -> StyleEditor:
-    form = Form(Txt2ImgParams, "txt2img", app.styles)
+    form = Form(Txt2ImgParams, "txt2img", app)
     made = StyleEditor(app, form)
     with gr.Blocks(analytics_enabled=False):
         form.field("prompt")

@@ -49,18 +49,27 @@ easel.store = (area) => ({
 easel.local = easel.store(window.localStorage);
 easel.session = easel.store(window.sessionStorage);
 
-// A request to one of Easel's own routes, relative to the page so that a sub-path works.
-easel.request = async (path, { body, signal } = {}) => {
+// The address of one of Easel's own routes, relative to the page so that a sub-path works.
+easel.address = (path) => {
   const root = (window.gradio_config?.root ?? "").replace(/\/$/, "");
   const base = root ? new URL(new URL(root, location.href).pathname, location.origin).href : location.origin;
-  const reply = await fetch(`${base.replace(/\/$/, "")}/easel/v1/${path}`, {
+  return `${base.replace(/\/$/, "")}/easel/v1/${path}`;
+};
+
+// A request to one of these routes; a refusal's error has its status and the server's words.
+easel.request = async (path, { body, signal } = {}) => {
+  const reply = await fetch(easel.address(path), {
     method: body === undefined ? "GET" : "POST",
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal,
   });
-  if (!reply.ok) throw Object.assign(new Error(`HTTP ${reply.status}`), { status: reply.status });
-  return reply.json();
+  if (reply.ok) return reply.json();
+  const { detail } = await reply.json().catch(() => ({}));
+  throw Object.assign(new Error(`HTTP ${reply.status}`), {
+    status: reply.status,
+    detail: typeof detail === "string" ? detail : "",
+  });
 };
 
 easel.element = (tag, properties = {}, ...children) => {

@@ -7,8 +7,10 @@ easel.form = (() => {
   const isEmptied = (value) => value === null || value === undefined;
 
   // Only what differs from the defaults is kept, so that a new default reaches untouched fields.
+  // The last value is the chips: settings that hold for the next jobs.
   const remember = (tab, values) => {
     const changed = {};
+    easel.local.set(`chips.${tab}`, values[fields(tab).length] ?? []);
     fields(tab).forEach((field, i) => {
       if (!isEmptied(values[i]) && !same(values[i], field.default)) changed[field.name] = values[i];
     });
@@ -20,16 +22,21 @@ easel.form = (() => {
   const recall = (tab, [state, ...values]) => {
     setNativeSize(tab, JSON.parse(state));
     const kept = easel.local.get(`form.${tab}`, {});
-    const recalled = fields(tab).map((field) => (field.name in kept ? kept[field.name] : field.default));
+    const recalled = fields(tab).map((field) => asField(field, kept[field.name] ?? field.default));
     draw(tab, recalled);
     setTimeout(() => describe(tab), 0);
-    return recalled.length === values.length ? recalled : values;
+    const all = [...recalled, easel.local.get(`chips.${tab}`, [])];
+    return all.length === values.length ? all : values;
   };
+
+  // Seeds are texts, since they have more digits than a number here; what is kept may be older.
+  const asField = (field, value) => (typeof field.default === "string" ? String(value) : value);
 
   // Tooltips, and what gradio leaves out for screen readers.
   const describe = (tab) => {
     for (const field of fields(tab)) {
       const block = easel.byId(field.id);
+      if (block) addReset(tab, field, block);
       if (!block || !field.tooltip) continue;
       (block.querySelector("[data-testid=block-info]") ?? block).title = field.tooltip;
       block.querySelectorAll("input, textarea").forEach((input) => {
@@ -38,6 +45,27 @@ easel.form = (() => {
       });
     }
   };
+
+  // Every field has a ↺: sliders gradio's own, the others this one. The prompts have Clear, and a
+  // box to tick is its own.
+  const addReset = (tab, field, block) => {
+    if (field.id === `${tab}_prompt` || field.id === `${tab}_neg_prompt`) return;
+    if (block.querySelector(".reset-button, .easel-reset, input[type=checkbox]")) return;
+    const button = easel.element("button", { type: "button", className: "easel-reset", textContent: "↺", title: `Reset ${field.label}` });
+    button.setAttribute("aria-label", button.title);
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      wanted = field.name;
+      easel.byId(`${tab}_reset_field`).click();
+    });
+    block.append(button);
+  };
+  let wanted = "";
+
+  // The fields' values with the default in the one whose ↺ was pressed.
+  const reset = (tab, values) =>
+    fields(tab).map((field, i) => (field.name === wanted ? field.default : values[i]));
 
   const draw = (tab, values) => {
     const now = {};
@@ -147,5 +175,5 @@ easel.form = (() => {
     live_preview_refresh_period: 1000,
     disable_token_counters: false,
   };
-  return { remember, recall, follow, clear, mark };
+  return { remember, recall, follow, clear, mark, reset };
 })();

@@ -46,6 +46,7 @@ easel.jobs = (() => {
     submittedHere = [...submittedHere, reply.job].slice(-REMEMBERED);
     easel.session.set("submitted", submittedHere);
     easel.local.set("last", reply.job);
+    easel.local.set("lastTab", tab);
     attached = null;
     if (own.length === 1) easel.results.waiting(tab, 0);
     easel.results.reveal(tab);
@@ -112,8 +113,10 @@ easel.jobs = (() => {
 
   // Asks gradio for the pictures; the preview stays until they come.
   const load = ({ id, tab }) => {
-    wantedId = id;
-    easel.byId(`${tab}_load_result`)?.click();
+    easel.whenThere(`${tab}_load_result`, (button) => {
+      wantedId = id;
+      button.click();
+    });
     setTimeout(() => target() || easel.results.idle(tab), 4000);
   };
 
@@ -130,7 +133,8 @@ easel.jobs = (() => {
     const last = easel.local.get("last", "");
     const isKnown = own.some((job) => job.id === last);
     const done = status.finished.find((job) => job.id === last && job.state === "done");
-    if (last && !isKnown && done) load({ id: last, tab: tabs()[0] });
+    const tab = tabs().find((name) => name === easel.local.get("lastTab", "")) ?? tabs()[0];
+    if (last && !isKnown && done) load({ id: last, tab });
   };
 
   // --- what the buttons and the window's title say ---------------------------------------------

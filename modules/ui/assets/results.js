@@ -152,7 +152,7 @@ easel.results = (() => {
     const info = shownInfo[tab];
     if (!info) return otherwise;
     const at = Math.max(0, index(tab) - info.index_of_first_image);
-    return info[list]?.[at] ?? otherwise;
+    return info.easel[list]?.[at] ?? otherwise;
   };
 
   const copy = async (value, button) => {

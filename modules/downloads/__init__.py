@@ -1,0 +1,8 @@
+"""Getting models: from the Hugging Face hub or any https address into the folders of models."""
+
+from modules.downloads.kinds import Kind, find_kind
+from modules.downloads.known import KNOWN, Known
+from modules.downloads.manager import Download, Downloads
+from modules.downloads.source import Source, look
+
+__all__ = ["KNOWN", "Download", "Downloads", "Kind", "Known", "Source", "find_kind", "look"]

@@ -1,0 +1,294 @@
+// Picture fields of img2img and inpaint: which mode is shown, pictures that go from field to
+// field, sizes, and what comes back after a reload. Values travel through hidden buttons.
+"use strict";
+
+easel.canvas = (() => {
+  const modes = (tab) => easel.config.modes?.[tab] ?? [];
+  const pending = {};
+  const asked = {};
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  // --- values in and out -----------------------------------------------------------------------
+
+  // Called by gradio: what the field shall show, and what it shows.
+  const taken = (id) => {
+    const value = pending[id];
+    delete pending[id];
+    return [value ?? null];
+  };
+  const given = (id, value) => {
+    asked[id]?.(value ?? null);
+    delete asked[id];
+    return [];
+  };
+  const get = (id) =>
+    new Promise((resolve) => {
+      asked[id] = resolve;
+      easel.byId(`${id}_get`).click();
+    });
+  const put = (id, value) => {
+    pending[id] = value;
+    easel.byId(`${id}_put`).click();
+  };
+
+  const rowOf = (id) => Object.values(easel.config.modes ?? {}).flat().flatMap((m) => m.canvases).find((c) => c.id === id);
+  const isEditor = (id) => rowOf(id)?.kind !== "picture";
+  const pictureIn = (value) => (value?.path ? value : (value?.background ?? null));
+  const shown = (value) => (value?.path ? value : (value?.composite ?? value?.background ?? null));
+  const asValue = (id, file) => (isEditor(id) ? { background: file, layers: [], composite: null } : file);
+
+  // Gives a field a picture; its mode is opened first, since gradio makes fields when first seen.
+  const load = async (tab, name, file, layers = []) => {
+    const mode = modes(tab).find((one) => one.name === name);
+    await open(tab, mode);
+    const { id } = mode.canvases[0];
+    const value = asValue(id, file);
+    if (isEditor(id)) value.layers = layers;
+    put(id, value);
+    keepSoon(tab);
+  };
+
+  // --- modes -----------------------------------------------------------------------------------
+
+  // Gradio makes a field when it is first seen, and an editor draws nothing before its canvas is there.
+  const isReady = (id) => {
+    const field = easel.byId(id);
+    return Boolean(field?.offsetParent) && (!isEditor(id) || Boolean(field.querySelector("canvas")));
+  };
+  const ready = async (id) => {
+    const until = performance.now() + 20000;
+    while (!isReady(id) && performance.now() < until) await pause(30);
+    await pause(isEditor(id) ? 100 : 0);
+  };
+
+  const button = (mode) => easel.byId(`${mode.tab}-button`);
+  const current = (tab) =>
+    modes(tab).find((mode) => button(mode)?.getAttribute("aria-selected") === "true") ?? modes(tab)[0];
+
+  const open = async (tab, mode) => {
+    if (!easel.byId(`tab_${tab}`)?.offsetParent) easel.byId(`tab_${tab}-button`)?.click();
+    const until = performance.now() + 10000;
+    while (!button(mode) && performance.now() < until) await pause(30);
+    button(mode)?.click();
+    await ready(mode.canvases[0].id);
+  };
+
+  const draw = (tab) => {
+    const mode = current(tab);
+    const layout = easel.byId(`${tab}_layout`);
+    if (!layout || layout.dataset.mode === mode.name) return;
+    layout.dataset.mode = mode.name;
+    layout.dataset.masks = mode.hasMask ? "yes" : "no";
+    easel.local.set(`mode.${tab}`, mode.name);
+    const row = document.querySelector(`.easel-copy-row[data-tab=${tab}]`);
+    row?.querySelectorAll("button").forEach((one) => (one.hidden = one.dataset.copyTo === mode.name));
+    if (mode.name === "outpaint") atLeast(`${tab}_denoising_strength`, 0.8);
+  };
+
+  // A part that is to be drawn anew needs room to change; the slider shows it and can be set back.
+  const atLeast = (id, least) => {
+    const input = easel.input(id);
+    if (!input || Number(input.value) >= least) return;
+    input.value = least;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  const generate = (tab) => {
+    easel.byId(`${tab}_go_${current(tab).name}`)?.click();
+    return [];
+  };
+
+  // --- copies and sizes ------------------------------------------------------------------------
+
+  const copy = async (tab, target) => {
+    const from = current(tab).canvases[0];
+    if (!from) return;
+    const value = await get(from.id);
+    // Colours belong to the picture; a mask's marks do not.
+    const file = from.kind === "mask" ? pictureIn(value) : shown(value);
+    if (file) await load(tab, target, file);
+  };
+
+  const sizeOf = (file) =>
+    new Promise((resolve) => {
+      const image = new Image();
+      image.onload = () => resolve([image.naturalWidth, image.naturalHeight]);
+      image.onerror = () => resolve(null);
+      image.src = file.url;
+    });
+
+  // Width and height of the shown picture, in whole latents; `otherwise` where there is none.
+  const detect = async (tab, otherwise) => {
+    if (!current(tab).canvases.length) return otherwise;
+    const file = pictureIn(await get(current(tab).canvases[0].id));
+    const size = file && (await sizeOf(file));
+    return size ? size.map((side) => Math.max(64, Math.floor(side / 8) * 8)) : otherwise;
+  };
+
+  // --- files from outside ----------------------------------------------------------------------
+
+  const upload = async (file) => {
+    const body = new FormData();
+    body.append("files", file, file.name || "picture.png");
+    const root = (window.gradio_config?.root ?? "").replace(/\/$/, "");
+    const reply = await fetch(`${root}/gradio_api/upload`, { method: "POST", body });
+    if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
+    const [path] = await reply.json();
+    return describe(path, file.name || "picture.png");
+  };
+  const describe = (path, name) => ({
+    path,
+    url: `${(window.gradio_config?.root ?? "").replace(/\/$/, "")}/gradio_api/file=${path}`,
+    orig_name: name,
+    meta: { _type: "gradio.FileData" },
+  });
+
+  const shownTab = () => Object.keys(easel.config.modes ?? {}).find((tab) => easel.byId(`tab_${tab}`)?.offsetParent);
+
+  const take = async (file) => {
+    const tab = shownTab();
+    const shown = current(tab);
+    const mode = shown.canvases.length ? shown : modes(tab)[0];
+    await load(tab, mode.name, await upload(file));
+  };
+
+  // Called by gradio: a picture from a gallery, whose parameters are in the form already.
+  let lastParcel = "";
+  const receive = (source, target, text) => {
+    if (!text || text === lastParcel) return [];
+    lastParcel = text;
+    const parcel = JSON.parse(text);
+    if (parcel.error) easel.results.failed(source, parcel.error);
+    else load(target, target, describe(parcel.path, parcel.name)).then(() => scrollTo({ top: 0 }));
+    return [];
+  };
+
+  // --- what comes back after a reload ----------------------------------------------------------
+
+  const kept = (tab) => `canvas.${tab}`;
+  const keep = async (tab) => {
+    const mode = current(tab);
+    const values = easel.local.get(kept(tab), {});
+    for (const { id } of mode.canvases) {
+      if (easel.byId(id)) values[id] = await get(id);
+    }
+    easel.local.set(kept(tab), values);
+  };
+  const timers = {};
+  const keepSoon = (tab, ms = 2500) => {
+    clearTimeout(timers[tab]);
+    timers[tab] = setTimeout(() => keep(tab), ms);
+  };
+
+  const isThere = async (file) => {
+    if (!file) return false;
+    try {
+      return (await fetch(file.url, { method: "HEAD" })).ok;
+    } catch {
+      return false;
+    }
+  };
+
+  // Puts kept pictures back into the fields of a mode, when it is seen for the first time.
+  const restored = new Set();
+  const restore = async (tab) => {
+    const mode = current(tab);
+    const key = `${tab}.${mode.name}`;
+    if (restored.has(key) || !easel.byId(`tab_${tab}`)?.offsetParent) return;
+    restored.add(key);
+    const values = easel.local.get(kept(tab), {});
+    for (const { id } of mode.canvases) {
+      const value = values[id];
+      if (value && !pending[id] && (await isThere(pictureIn(value)))) {
+        await ready(id);
+        put(id, isEditor(id) ? { ...value, composite: null } : value);
+      }
+    }
+  };
+
+  // --- wiring ----------------------------------------------------------------------------------
+
+  const watch = (tab) => {
+    easel.whenThere(`mode_${tab}`, (tabs) => {
+      const wanted = modes(tab).find((mode) => mode.name === easel.local.get(`mode.${tab}`, ""));
+      if (wanted && wanted !== modes(tab)[0]) button(wanted)?.click();
+      const look = () => {
+        draw(tab);
+        restore(tab);
+      };
+      new MutationObserver(look).observe(tabs, { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
+      new ResizeObserver(() => restore(tab)).observe(tabs);
+      look();
+      tabs.addEventListener("pointerup", () => keepSoon(tab), true);
+      tabs.addEventListener("drop", () => keepSoon(tab), true);
+      tabs.addEventListener("change", () => keepSoon(tab), true);
+    });
+  };
+  Object.keys(easel.config.modes ?? {}).forEach(watch);
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest?.("[data-copy-to]");
+    if (target) copy(target.closest("[data-tab]").dataset.tab, target.dataset.copyTo);
+  });
+
+  // --- the brush -------------------------------------------------------------------------------
+
+  const shownEditor = () => {
+    const tab = shownTab();
+    const id = tab && current(tab).canvases[0]?.id;
+    return id && isEditor(id) ? easel.byId(id) : null;
+  };
+  const press = (editor, name) => editor.querySelector(`button[aria-label="${name}"]`)?.click();
+  const slider = (editor) => editor.querySelector(".size_picker input[type=range]");
+  let closing = 0;
+
+  // The size's slider is there only while it is open; it closes again when the keys rest.
+  const resizeBrush = async (editor, factor) => {
+    if (!slider(editor)) {
+      press(editor, "Brush Size");
+      press(editor, "Eraser Size");
+      await pause(60);
+    }
+    const range = slider(editor);
+    if (!range) return;
+    const now = Number(range.value);
+    const wanted = factor > 1 ? Math.max(now + 1, now * factor) : Math.min(now - 1, now * factor);
+    range.value = Math.min(Number(range.max), Math.max(Number(range.min), Math.round(wanted)));
+    range.dispatchEvent(new Event("input", { bubbles: true }));
+    clearTimeout(closing);
+    closing = setTimeout(() => {
+      if (!slider(editor)) return;
+      press(editor, "Brush Size");
+      press(editor, "Eraser Size");
+    }, 900);
+  };
+
+  document.addEventListener("keydown", (event) => {
+    const editor = shownEditor();
+    if (!editor || event.target.matches?.("textarea, input:not([type=range], [type=checkbox], [type=radio]), [contenteditable]")) return;
+    const { canvas_hotkey_shrink_brush: smaller = "Q", canvas_hotkey_grow_brush: larger = "W" } = easel.settings;
+    const key = event.key.toLowerCase();
+    if (event.ctrlKey || event.metaKey) {
+      if (key === "z") press(editor, event.shiftKey ? "Redo" : "Undo");
+      else if (key === "y") press(editor, "Redo");
+      else return;
+    } else if (event.altKey) return;
+    else if (key === smaller.toLowerCase() || key === "[") resizeBrush(editor, 0.85);
+    else if (key === larger.toLowerCase() || key === "]") resizeBrush(editor, 1.18);
+    else return;
+    event.preventDefault();
+    keepSoon(shownTab());
+  });
+
+  // A picture that is pasted anywhere but into a prompt goes to the shown field.
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    if (!file || !shownTab() || event.target.closest?.("textarea, input[type=text], .easel-prompt")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    take(file);
+  }, true);
+
+  return { receive, taken, given, get, put, load, copy, detect, generate, current, take, upload, describe, keepSoon, shownTab, open, modes };
+})();
