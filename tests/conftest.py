@@ -13,7 +13,7 @@ import pytest
 
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths, paths_of
-from modules.model_manager import Catalogue, Hashes, ModelManager, VaeCatalogue
+from modules.model_manager import Catalogue, Hashes, Library, ModelManager, VaeCatalogue
 from modules.setup import torchvision_compat
 from modules.setup.flags import parse_flags
 
@@ -42,6 +42,7 @@ def make_models(paths: Paths) -> ModelManager:
         Catalogue(paths.checkpoints, Hashes(paths.cache / "hashes.json")),
         VaeCatalogue(paths.vaes, paths.checkpoints, None),
         lambda: choose_device(Hardware(None), DeviceFlags()),
+        library=Library.of(paths),
     )
 
 

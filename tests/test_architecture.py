@@ -18,8 +18,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines",),
     ("model_manager",),
     ("processing",),
-    ("jobs", "library"),
-    ("extensions",),
+    ("jobs", "library", "downloads", "cards"),
+    ("extensions", "batch"),
     ("api", "ui"),
     ("command",),
 )

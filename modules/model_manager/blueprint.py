@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from modules.core.errors import ModelError
+from modules.model_manager.choice import Fp8Storage
 from modules.pipelines.spec import EncoderSpec, Spec
 
 Weights = dict[str, torch.Tensor]
@@ -37,11 +38,13 @@ class EncoderPart:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a model computes and in what."""
+    """Where a model computes and in what, and what may be read for it."""
 
     device: torch.device
     dtype: torch.dtype
     vae_dtype: torch.dtype
+    fp8: Fp8Storage = "Disable"
+    allow_pickles: bool = False
 
 
 @dataclass(frozen=True, slots=True)

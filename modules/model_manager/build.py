@@ -19,7 +19,7 @@ from modules.pipelines.chunking import PromptChunker
 from modules.pipelines.odd_sizes import accept_odd_sizes
 from modules.pipelines.sd import Networks, StableDiffusion
 from modules.pipelines.sdxl import StableDiffusionXL
-from modules.pipelines.spec import Family
+from modules.pipelines.spec import Family, Spec
 from modules.pipelines.text_encoder import TextEncoder
 from modules.prompt.bpe import ClipTokenizer, load_tokenizer
 
@@ -60,6 +60,17 @@ def build_vae(path: Path, part: Part) -> AutoencoderKL:
     with torch.device("meta"):
         vae = AutoencoderKL(**part.config)
     return _fill(path, "VAE", vae, part.weights)
+
+
+def check_latents(path: Path, vae: Part, spec: Spec) -> None:
+    """Raise ModelError where an autoencoder makes other latents than the network knows."""
+    made, known = vae.config["latent_channels"], spec.latent_channels
+    if made != known:
+        raise ModelError(
+            path,
+            f"is a VAE of another family: its latents have {made} channels, those of a "
+            f"{spec.label} model {known}.",
+        )
 
 
 def _encoder(path: Path, encoder: EncoderPart) -> TextEncoder:

@@ -5,22 +5,23 @@ Knows files and their names only; what is in them, `detect.py` tells when one is
 
 from __future__ import annotations
 
-import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.core.errors import NotFound
-from modules.model_manager.hashes import Hashes, Stamp
+from modules.core.errors import ModelError, NotFound
+from modules.model_manager.hashes import Hashes
+from modules.model_manager.library import is_vae_name
 from modules.model_manager.native_size import read_native_size
+from modules.model_manager.scan import Found, found_file, natural, scan_all
+from modules.model_manager.suggestion import Suggestion, suggest
+from modules.model_manager.tensor_header import read_metadata
 
 SUFFIXES = (".safetensors", ".ckpt")
 """Of files that are listed; `.ckpt` is refused on loading, with the reason."""
-_VAE_ENDINGS = (".vae.safetensors", ".vae.ckpt")
-FOLDER_MARK = "model_index.json"
-"""File that makes a folder a diffusers model."""
 SHORT_HASH = 10
 """Hex digits of a hash in titles and infotexts."""
 
@@ -47,13 +48,25 @@ class Checkpoint:
         """Side in pixels of the square pictures it was trained on; reads the header."""
         return read_native_size(self.path)
 
+    @property
+    def suggestion(self) -> Suggestion | None:
+        """What suits it where it is a distilled model; reads the header."""
+        metadata: dict[str, str] = {}
+        if self.path.suffix.lower() == ".safetensors":
+            with suppress(ModelError):
+                metadata = read_metadata(self.path)
+        return suggest(self.name, metadata)
+
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    path: Path
-    relative: str
-    stamp: Stamp
-    config: Path | None
+class _Listing:
+    """One state of the catalogue."""
+
+    found: tuple[Found, ...]
+    version: int
+    """Of the hashes."""
+    checkpoints: tuple[Checkpoint, ...]
+    by_name: Mapping[str, Checkpoint]
 
 
 class Catalogue:
@@ -65,8 +78,14 @@ class Catalogue:
         self._files = files
         self._hashes = hashes
         self._lock = threading.Lock()
-        self._found: tuple[_Found, ...] = ()
+        self._found: tuple[Found, ...] = ()
+        self._last: _Listing | None = None
         self.refresh()
+
+    @property
+    def hashes(self) -> Hashes:
+        """Of the files that it lists, and of others."""
+        return self._hashes
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -75,35 +94,33 @@ class Catalogue:
 
     def refresh(self) -> None:
         """Read the folders again."""
-        seen: dict[Path, _Found] = {}
-        for folder in self._folders:
-            for found in _scan(folder):
-                seen.setdefault(found.path, found)
-        for file in self._files:
-            if file.is_file():
-                seen.setdefault(file, _file(file, file.name, file.stat()))
-        ordered = sorted(seen.values(), key=lambda found: _natural(found.relative))
+        found = [
+            one
+            for one in scan_all(self._folders, SUFFIXES, folders=True)
+            if not is_vae_name(one.path.name) and not f"/{one.relative}".count("/.")
+        ]
+        known = {one.path for one in found}
+        found += [found_file(one) for one in self._files if one.is_file() and one not in known]
+        ordered = sorted(found, key=lambda one: natural(one.relative))
         with self._lock:
             self._found = tuple(ordered)
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """All checkpoints in natural order of their names, with the hashes known by now."""
-        with self._lock:
-            found = self._found
-        return tuple(self._checkpoint(one) for one in found)
+        return self._listing().checkpoints
 
     def find(self, name: str) -> Checkpoint:
         """The checkpoint that `name` means: its title, a name of it, its hash, or part of a title.
 
         Raises NotFound with the nearest names.
         """
-        all_of_them = self.checkpoints()
+        listing = self._listing()
+        all_of_them = listing.checkpoints
         wanted = name.strip()
         bare = re.sub(r"\s*\[[0-9a-fA-F]+\]$", "", wanted)
-        for words in dict.fromkeys((wanted, bare)):
-            for checkpoint in all_of_them:
-                if words and words in _names(checkpoint):
-                    return checkpoint
+        for words in (wanted, bare):
+            if words in listing.by_name:
+                return listing.by_name[words]
         lowered = bare.lower()
         near = [one for one in all_of_them if lowered and lowered in one.title.lower()]
         if near:
@@ -122,7 +139,24 @@ class Catalogue:
         sha256 = self._hashes.request(path).result()
         return sha256[:SHORT_HASH] if sha256 else None
 
-    def _checkpoint(self, found: _Found) -> Checkpoint:
+    def _listing(self) -> _Listing:
+        """The list of now; made anew only where files or hashes are new."""
+        version = self._hashes.version
+        with self._lock:
+            found, listing = self._found, self._last
+        if listing is not None and listing.found is found and listing.version == version:
+            return listing
+        checkpoints = tuple(self._checkpoint(one) for one in found)
+        by_name: dict[str, Checkpoint] = {}
+        for checkpoint in checkpoints:
+            for name in _names(checkpoint):
+                by_name.setdefault(name, checkpoint)
+        listing = _Listing(found, version, checkpoints, by_name)
+        with self._lock:
+            self._last = listing
+        return listing
+
+    def _checkpoint(self, found: Found) -> Checkpoint:
         sha256 = self._hashes.known(found.path, found.stamp)
         short = sha256[:SHORT_HASH] if sha256 else None
         bare = found.relative.removesuffix(_ending(found.relative))
@@ -137,69 +171,21 @@ class Catalogue:
         )
 
 
-def _names(checkpoint: Checkpoint) -> frozenset[str | None]:
+def _names(checkpoint: Checkpoint) -> list[str]:
     relative = re.sub(r" \[[0-9a-f]+\]$", "", checkpoint.title)
-    return frozenset(
-        (
-            checkpoint.title,
-            relative,
-            checkpoint.model_name,
-            checkpoint.name,
-            checkpoint.path.name,
-            str(checkpoint.path),
-            checkpoint.hash,
-            checkpoint.sha256,
-        )
+    names = (
+        checkpoint.title,
+        relative,
+        checkpoint.model_name,
+        checkpoint.name,
+        checkpoint.path.name,
+        str(checkpoint.path),
+        checkpoint.hash,
+        checkpoint.sha256,
     )
-
-
-def _scan(root: Path) -> Iterator[_Found]:
-    """Files and diffusers folders under `root`; links are followed, circles are not."""
-    visited: set[str] = set()
-    waiting = [""]
-    while waiting:
-        relative = waiting.pop()
-        folder = root / relative
-        real = os.path.realpath(folder)
-        if real in visited:
-            continue
-        visited.add(real)
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        names = {entry.name for entry in entries}
-        if FOLDER_MARK in names and relative:
-            stat = (folder / FOLDER_MARK).stat()
-            yield _Found(folder, relative, Stamp(stat.st_size, stat.st_mtime_ns), None)
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            below = f"{relative}/{entry.name}" if relative else entry.name
-            if entry.is_dir():
-                waiting.append(below)
-            elif _is_listed(entry.name) and entry.is_file():
-                yield _file(folder / entry.name, below, entry.stat())
-
-
-def _file(path: Path, relative: str, stat: os.stat_result) -> _Found:
-    config = path.with_suffix(".yaml")
-    stamp = Stamp(stat.st_size, stat.st_mtime_ns)
-    return _Found(path, relative, stamp, config if config.is_file() else None)
-
-
-def _is_listed(name: str) -> bool:
-    lowered = name.lower()
-    return lowered.endswith(SUFFIXES) and not lowered.endswith(_VAE_ENDINGS)
+    return [name for name in names if name]
 
 
 def _ending(relative: str) -> str:
     suffix = Path(relative).suffix
     return suffix if suffix.lower() in SUFFIXES else ""
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """Sort key under which v2 comes before v10."""
-    pieces = re.findall(r"\d+|\D+", text.lower())
-    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces]

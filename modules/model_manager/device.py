@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -14,6 +16,8 @@ from modules.setup.flags import Flags
 
 Precision = Literal["autocast", "full", "half"]
 Accelerator = Literal["cuda", "xpu", "mps"]
+_FASTER, _SLOWER = 1.1, 0.9
+"""From where on a format counts as faster, and up to where as slower, than float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +101,25 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def choose_device(hardware: Hardware, flags: DeviceFlags) -> DeviceChoice:
+Speedup = Callable[[torch.device, torch.dtype], float]
+"""How many times as fast as float32 a device multiplies in a format; 0 where it cannot."""
+
+
+def measure_speedup(device: torch.device, dtype: torch.dtype) -> float:
+    """Find out by multiplying; takes some hundredths of a second."""
+    try:
+        exact, short = _matmul_s(device, torch.float32), _matmul_s(device, dtype)
+    except RuntimeError:  # the format is unknown to this device
+        return 0.0
+    return exact / short if short else 0.0
+
+
+def choose_device(
+    hardware: Hardware, flags: DeviceFlags, speedup: Speedup = measure_speedup
+) -> DeviceChoice:
     """Decide for a machine and flags. Raises BadInput for a card that is not there."""
     if hardware.accelerator is None or {"all", "sd"} & set(flags.use_cpu):
-        return _on_cpu(hardware, flags)
+        return _on_cpu(hardware, flags, speedup)
     index = _card(hardware, flags)
     device = torch.device(hardware.accelerator, index)
     name = hardware.names[index]
@@ -116,26 +135,62 @@ def choose_device(hardware: Hardware, flags: DeviceFlags) -> DeviceChoice:
             torch.float32,
             f"Using {name} in float32, because this card does not compute float16 well.",
         )
+    times = speedup(device, torch.float16)
+    if times < _SLOWER and flags.precision != "half":
+        return DeviceChoice(
+            device,
+            torch.float32,
+            torch.float32,
+            f"Using {name} in float32: in float16 it is {times:.1f} times as fast only.",
+        )
     vae = torch.float32 if flags.no_half_vae else torch.float16
     aside = "; the VAE in float32, because of --no-half-vae" if flags.no_half_vae else ""
     return DeviceChoice(
         device,
         torch.float16,
         vae,
-        f"Using {name} in float16, which takes half the memory of float32{aside}.",
+        f"Using {name} in float16, which takes half the memory of float32 and is {times:.1f} "
+        f"times as fast{aside}.",
     )
 
 
-def _on_cpu(hardware: Hardware, flags: DeviceFlags) -> DeviceChoice:
+def _on_cpu(hardware: Hardware, flags: DeviceFlags, speedup: Speedup) -> DeviceChoice:
     why = "there is no other device" if hardware.accelerator is None else "--use-cpu says so"
     cpu = torch.device("cpu")
-    if flags.precision == "half" and not flags.no_half:
+    start = f"Using the CPU, as {why},"
+    if flags.no_half or flags.precision == "full":
+        return DeviceChoice(cpu, torch.float32, torch.float32, f"{start} in float32.")
+    times = speedup(cpu, torch.bfloat16)
+    if flags.precision == "half" and times < _SLOWER:
+        reason = f"{start} in float32: in bfloat16 it is {times:.1f} times as fast only."
+        return DeviceChoice(cpu, torch.float32, torch.float32, reason)
+    if flags.precision == "half":
         vae = torch.float32 if flags.no_half_vae else torch.bfloat16
-        words = "bfloat16, because of --precision half (faster, slightly different pictures)"
-        return DeviceChoice(cpu, torch.bfloat16, vae, f"Using the CPU, as {why}, in {words}.")
-    return DeviceChoice(
-        cpu, torch.float32, torch.float32, f"Using the CPU, as {why}, in float32, its exact format."
+        words = f"because of --precision half: {times:.1f} times as fast, not quite the same"
+        return DeviceChoice(cpu, torch.bfloat16, vae, f"{start} in bfloat16, {words} pictures.")
+    aside = (
+        f" ({times:.1f} times as fast, with slightly different pictures: --precision half)"
+        if times >= _FASTER
+        else ""
     )
+    return DeviceChoice(
+        cpu, torch.float32, torch.float32, f"{start} in float32, its exact format{aside}."
+    )
+
+
+def _matmul_s(device: torch.device, dtype: torch.dtype) -> float:
+    """Seconds of one product of two squares; the best of several, the first not counted."""
+    side = 512 if device.type == "cpu" else 4096
+    one = torch.full((side, side), 0.5, device=device, dtype=dtype)
+    best = math.inf
+    for number in range(5):
+        started = time.perf_counter()
+        value = (one @ one)[0, 0].item()  # waits for the device
+        if not math.isfinite(value):
+            return 0.0
+        if number:
+            best = min(best, time.perf_counter() - started)
+    return best
 
 
 def _card(hardware: Hardware, flags: DeviceFlags) -> int:

@@ -13,6 +13,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from modules.core.errors import ModelError
+from modules.model_manager import fp8
 from modules.model_manager.architecture import text_config
 from modules.model_manager.blueprint import (
     Blueprint,
@@ -25,6 +26,7 @@ from modules.model_manager.blueprint import (
 )
 from modules.model_manager.ldm_file import read_ldm_vae
 from modules.model_manager.tensor_file import (
+    Formats,
     Progress,
     TensorFile,
     open_sharded,
@@ -64,7 +66,7 @@ def read_diffusers_folder(
     before = 0
     read: dict[str, Weights] = {}
     for name, file in networks.items():
-        dtype = placement.vae_dtype if name == "vae" else placement.dtype
+        dtype = _formats(name, placement, spec.family)
         read[name] = read_tensors(
             file, file.entries, placement.device, dtype, _span(progress, before, sizes, name)
         )
@@ -81,6 +83,15 @@ def read_diffusers_folder(
     return Blueprint(
         path, spec, _unet(unet_config, read["unet"]), vae_part, encoders, _alphas(path)
     )
+
+
+def _formats(network: str, placement: Placement, family: Family) -> torch.dtype | Formats:
+    """What the tensors of a network become."""
+    if network == "vae":
+        return placement.vae_dtype
+    if network != "unet" or not fp8.is_wanted(placement.fp8, family):
+        return placement.dtype
+    return lambda name, entry: fp8.STORAGE if fp8.is_stored(name, entry) else placement.dtype
 
 
 def read_folder_vae(path: Path, placement: Placement, progress: Progress) -> Part:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import queue
+import struct
 import tempfile
 import threading
 from concurrent.futures import Future
@@ -32,6 +33,19 @@ class Stamp:
     mtime_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A hash to be computed."""
+
+    path: Path
+    data_only: bool
+
+    @property
+    def key(self) -> str:
+        """Its name in the cache."""
+        return f"{self.path}#data" if self.data_only else str(self.path)
+
+
 def stamp_of(path: Path) -> Stamp:
     """The stamp of a file now. Raises OSError where it is gone."""
     stat = path.stat()
@@ -47,36 +61,45 @@ class Hashes:
         self._enabled = enabled
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Stamp, str]] = _read_cache(cache_file)
-        self._wanted: queue.Queue[Path | None] = queue.Queue()
-        self._pending: dict[Path, Future[str | None]] = {}
+        self._wanted: queue.Queue[_Wanted | None] = queue.Queue()
+        self._pending: dict[_Wanted, Future[str | None]] = {}
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._version = 0
 
-    def known(self, path: Path, stamp: Stamp) -> str | None:
+    @property
+    def version(self) -> int:
+        """Grows with every hash that becomes known."""
+        return self._version
+
+    def known(self, path: Path, stamp: Stamp, *, data_only: bool = False) -> str | None:
         """The SHA-256 in hex, where it is known for this content."""
         with self._lock:
-            entry = self._known.get(str(path))
+            entry = self._known.get(_Wanted(path, data_only).key)
         return entry[1] if entry is not None and entry[0] == stamp else None
 
-    def request(self, path: Path) -> Future[str | None]:
+    def request(self, path: Path, *, data_only: bool = False) -> Future[str | None]:
         """Compute the hash in the background; the future's None means that there is none.
 
         There is none where hashing is off, the path is a folder, or the file cannot be read.
+        `data_only`: of a safetensors file, what follows its header (kohya's hash of LoRAs), so
+        that a change of metadata leaves it alone.
         """
+        wanted = _Wanted(path, data_only)
         future: Future[str | None] = Future()
         if not self._enabled or not path.is_file():
             future.set_result(None)
             return future
         with contextlib.suppress(OSError):
-            found = self.known(path, stamp_of(path))
+            found = self.known(path, stamp_of(path), data_only=data_only)
             if found is not None:
                 future.set_result(found)
                 return future
         with self._lock:
-            if path in self._pending:
-                return self._pending[path]
-            self._pending[path] = future
-            self._wanted.put(path)
+            if wanted in self._pending:
+                return self._pending[wanted]
+            self._pending[wanted] = future
+            self._wanted.put(wanted)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="hashes", daemon=True)
                 self._thread.start()
@@ -94,27 +117,31 @@ class Hashes:
             self._pending.clear()
 
     def _work(self) -> None:
-        while (path := self._wanted.get()) is not None:
+        while (wanted := self._wanted.get()) is not None:
             result: str | None = None
             try:
-                result = self._compute(path)
-            except OSError as error:
-                log.warning("Cannot hash %s: %s", path.name, error)
+                result = self._compute(wanted)
+            except (OSError, OverflowError) as error:  # Overflow: a damaged header's length
+                log.warning("Cannot hash %s: %s", wanted.path.name, error)
             with self._lock:
-                future = self._pending.pop(path, None)
+                future = self._pending.pop(wanted, None)
             if future is not None:
                 future.set_result(result)
 
-    def _compute(self, path: Path) -> str | None:
-        stamp = stamp_of(path)
+    def _compute(self, wanted: _Wanted) -> str | None:
+        stamp = stamp_of(wanted.path)
         digest = hashlib.sha256()
-        with path.open("rb", buffering=0) as file:
+        with wanted.path.open("rb", buffering=0) as file:
+            if wanted.data_only:
+                start = file.read(8)
+                file.seek(8 + struct.unpack("<Q", start)[0] if len(start) == 8 else 0)
             while block := file.read(_BLOCK):
                 if self._stopping.is_set():
                     return None
                 digest.update(block)
         with self._lock:
-            self._known[str(path)] = (stamp, digest.hexdigest())
+            self._known[wanted.key] = (stamp, digest.hexdigest())
+            self._version += 1
             remembered = dict(self._known)
         _write_cache(self._file, remembered)
         return digest.hexdigest()

@@ -14,6 +14,7 @@ from diffusers.loaders.single_file_utils import (
 )
 
 from modules.core.errors import ModelError
+from modules.model_manager import fp8
 from modules.model_manager.architecture import text_config, unet_config, vae_config
 from modules.model_manager.blueprint import (
     Blueprint,
@@ -26,9 +27,10 @@ from modules.model_manager.blueprint import (
 )
 from modules.model_manager.detect import UNET_PREFIX, VAE_PREFIX, describe, identify
 from modules.model_manager.ldm_config import LdmConfig, find_ldm_config
-from modules.model_manager.tensor_file import Progress, TensorFile, open_tensors, read_tensors
+from modules.model_manager.pickle_file import opened
+from modules.model_manager.tensor_file import Entry, Formats, Progress, TensorFile, read_tensors
 from modules.model_manager.text_names import rename_text_weights
-from modules.pipelines.spec import SPECS, EncoderSpec, Spec
+from modules.pipelines.spec import SPECS, EncoderSpec, Family, Spec
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,14 @@ def read_ldm_checkpoint(
     path: Path, placement: Placement, vae: Path | None, progress: Progress
 ) -> Blueprint:
     """Read a checkpoint; `vae` replaces its own autoencoder. Raises ModelError."""
-    file = open_tensors(path)
+    with opened(path, allowed=placement.allow_pickles) as file:
+        return _read_checkpoint(file, placement, vae, progress)
+
+
+def _read_checkpoint(
+    file: TensorFile, placement: Placement, vae: Path | None, progress: Progress
+) -> Blueprint:
+    path = file.path
     ldm = find_ldm_config(path)
     spec = _spec(file, ldm)
     has_vae = f"{VAE_PREFIX}decoder.conv_in.weight" in file
@@ -54,7 +63,7 @@ def read_ldm_checkpoint(
         file,
         _under(file, networks),
         placement.device,
-        placement.dtype,
+        _formats(placement, spec.family),
         lambda done: progress(done * share),
     )
     try:
@@ -77,7 +86,14 @@ def read_ldm_checkpoint(
 
 def read_ldm_vae(path: Path, scale_factor: float, placement: Placement, progress: Progress) -> Part:
     """Read a VAE from its own file, or out of a checkpoint. Raises ModelError."""
-    file = open_tensors(path)
+    with opened(path, allowed=placement.allow_pickles) as file:
+        return _read_vae(file, scale_factor, placement, progress)
+
+
+def _read_vae(
+    file: TensorFile, scale_factor: float, placement: Placement, progress: Progress
+) -> Part:
+    path = file.path
     prefix = VAE_PREFIX if f"{VAE_PREFIX}decoder.conv_in.weight" in file else ""
     if (
         f"{prefix}encoder.conv_in.weight" not in file
@@ -90,6 +106,19 @@ def read_ldm_vae(path: Path, scale_factor: float, placement: Placement, progress
         return _vae(file, prefix, scale_factor, placement, progress)
     except KeyError as error:
         raise ModelError(path, f"lacks the tensor {error} of a VAE.") from error
+
+
+def _formats(placement: Placement, family: Family) -> torch.dtype | Formats:
+    """What each tensor of UNet and text encoders becomes."""
+    if not fp8.is_wanted(placement.fp8, family):
+        return placement.dtype
+
+    def choose(name: str, entry: Entry) -> torch.dtype:
+        is_unet = name.startswith(UNET_PREFIX)
+        is_stored = is_unet and fp8.is_stored(name.removeprefix(UNET_PREFIX), entry)
+        return fp8.STORAGE if is_stored else placement.dtype
+
+    return choose
 
 
 def _spec(file: TensorFile, ldm: LdmConfig | None) -> Spec:

@@ -9,23 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 
 from modules.core.errors import ModelError
 from modules.model_manager.blueprint import Blueprint, Placement
-from modules.model_manager.build import build, build_vae
+from modules.model_manager.build import build, build_vae, check_latents
+from modules.model_manager.check import PICKLES
+from modules.model_manager.choice import Fp8Storage
 from modules.model_manager.diffusers_folder import (
     is_diffusers_folder,
     read_diffusers_folder,
     read_folder_vae,
 )
+from modules.model_manager.fp8 import is_wanted, widen_on_use
 from modules.model_manager.ldm_file import read_ldm_checkpoint, read_ldm_vae
 from modules.model_manager.probe import probe_prediction
 from modules.model_manager.tensor_file import Progress, open_tensors
 from modules.pipelines.sd import StableDiffusion
 
 log = logging.getLogger(__name__)
-
-PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin"})
 
 
 def load_checkpoint(
@@ -36,37 +38,46 @@ def load_checkpoint(
     vae: Path | None = None,
     vae_dtype: torch.dtype | None = None,
     progress: Progress | None = None,
+    fp8: Fp8Storage = "Disable",
+    allow_pickles: bool = False,
 ) -> StableDiffusion:
-    """Load a `.safetensors` checkpoint, or a diffusers folder, without asking any hub.
+    """Load a `.safetensors` checkpoint, a pickle, or a diffusers folder; asks no hub.
 
     `vae` is a file that replaces the model's own autoencoder, which computes in `vae_dtype`
-    (`dtype` where None). `progress` hears the fraction read. Raises ModelError naming the file.
+    (`dtype` where None). `progress` hears the fraction read. `fp8` and `allow_pickles` are the
+    settings of these names. Raises ModelError naming the file.
     """
     started = time.perf_counter()
-    placement = Placement(torch.device(device), dtype, vae_dtype or dtype)
+    placement = Placement(torch.device(device), dtype, vae_dtype or dtype, fp8, allow_pickles)
     blueprint = _read(path, placement, vae, progress or _silent)
+    check_latents(vae or path, blueprint.vae, blueprint.spec)
     pipeline = build(blueprint)
+    if is_wanted(fp8, pipeline.spec.family):
+        widen_on_use(pipeline.networks.unet)
     if blueprint.spec.prediction is None:
         pipeline.spec = replace(blueprint.spec, prediction=probe_prediction(pipeline))
     log.info("Loaded %s in %.2f s", path.name, time.perf_counter() - started)
     return pipeline
 
 
-def load_vae(
-    pipeline: StableDiffusion, vae: Path | None, vae_dtype: torch.dtype, progress: Progress | None
-) -> None:
-    """Give `pipeline` the autoencoder in the file `vae`, or its own again where None.
-
-    Raises ModelError, and leaves the pipeline as it was.
-    """
+def read_vae(
+    pipeline: StableDiffusion,
+    vae: Path | None,
+    vae_dtype: torch.dtype,
+    progress: Progress | None = None,
+    *,
+    allow_pickles: bool = False,
+) -> AutoencoderKL:
+    """The autoencoder in the file `vae`, or `pipeline`'s own where None. Raises ModelError."""
     path = pipeline.networks.path
-    placement = Placement(pipeline.device, pipeline.dtype, vae_dtype)
+    placement = Placement(pipeline.device, pipeline.dtype, vae_dtype, allow_pickles=allow_pickles)
     heard = progress or _silent
     if vae is None and is_diffusers_folder(path):
         part = read_folder_vae(path, placement, heard)
     else:
         part = read_ldm_vae(vae or path, pipeline.spec.scale_factor, placement, heard)
-    pipeline.use_vae(build_vae(vae or path, part))
+    check_latents(vae or path, part, pipeline.spec)
+    return build_vae(vae or path, part)
 
 
 def size_in_memory(path: Path, dtype: torch.dtype) -> int:
@@ -87,13 +98,7 @@ def size_in_memory(path: Path, dtype: torch.dtype) -> int:
 def _read(path: Path, placement: Placement, vae: Path | None, progress: Progress) -> Blueprint:
     if is_diffusers_folder(path):
         return read_diffusers_folder(path, placement, vae, progress)
-    if path.suffix.lower() in PICKLES:
-        raise ModelError(
-            path,
-            "is a pickle, which can run code when it is opened, so it is not loaded; "
-            "convert it to .safetensors.",
-        )
-    if path.suffix.lower() != ".safetensors":
+    if path.suffix.lower() not in (".safetensors", *PICKLES):
         raise ModelError(path, "is neither a .safetensors file nor a diffusers folder.")
     return read_ldm_checkpoint(path, placement, vae, progress)
 

@@ -25,6 +25,8 @@ class ModelState:
     dtype: str | None = None
     size_bytes: int = 0
     """Memory that the weights take."""
+    text_widths: tuple[int, ...] = ()
+    """Features of each text encoder; () where no model is loaded."""
     reason: str | None = None
     """Why it failed."""
 

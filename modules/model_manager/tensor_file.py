@@ -1,33 +1,44 @@
-"""Safetensors files read by hand: the header first, then each tensor straight into its place.
+"""The tensors of safetensors files, read each straight into its place.
 
 Reading (and not mapping) means that a file may be deleted, truncated or lie on a slow network
 share while its model is in use, and that the peak memory of a load is the model plus one tensor.
 Knows the safetensors format; knows nothing of what the tensors mean.
-Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON, data).
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import json
+import logging
 import math
-import os
-import struct
-from collections.abc import Callable, Iterable, Mapping
+import mmap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import torch
 
 from modules.core.errors import ModelError
+from modules.model_manager.tensor_header import Entry, TensorFile, open_sharded, open_tensors
+
+log = logging.getLogger(__name__)
+
+__all__ = [
+    "Entry",
+    "Formats",
+    "Progress",
+    "TensorFile",
+    "open_sharded",
+    "open_tensors",
+    "read_tensors",
+]
+
+Formats = Callable[[str, Entry], torch.dtype | None]
+"""Tells the format that a tensor gets, by its name and entry; None: its own."""
 
 Progress = Callable[[float], None]
 """Called with the fraction 0..1 of a load that is done; from the loading thread."""
-
-HEADER_LIMIT = 100_000_000
-"""Bytes; the safetensors library refuses longer headers too."""
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
@@ -45,184 +56,172 @@ DTYPES: Mapping[str, torch.dtype] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where one tensor lies: `start` and `end` are byte offsets from the beginning of `path`."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class TensorFile:
-    """The header of one safetensors file, or of several that belong together."""
-
-    path: Path
-    """What messages name: the file, or the index of a sharded set."""
-    entries: Mapping[str, Entry]
-    metadata: Mapping[str, str]
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of tensor `name`; KeyError where the file lacks it."""
-        return self.entries[name].shape
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.entries
-
-    def under(self, prefix: str) -> dict[str, tuple[int, ...]]:
-        """Shapes of all tensors whose names begin with `prefix`, the prefix cut off."""
-        return {
-            name[len(prefix) :]: entry.shape
-            for name, entry in self.entries.items()
-            if name.startswith(prefix)
-        }
-
-
-def open_tensors(path: Path) -> TensorFile:
-    """Read and check the header of a `.safetensors` file; ModelError says what is wrong with it."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            header, data_start = _read_header(path, file, size)
-    except OSError as error:
-        raise ModelError(path, f"cannot be read ({error.strerror or error}).") from error
-    metadata = header.pop("__metadata__", None) or {}
-    entries = {name: _entry(path, name, row, data_start) for name, row in header.items()}
-    needed = max((entry.end for entry in entries.values()), default=0)
-    if needed > size:
-        raise ModelError(path, f"is truncated: it should have {needed} bytes and has {size}.")
-    return TensorFile(path, entries, metadata if isinstance(metadata, dict) else {})
-
-
-def open_sharded(index: Path) -> TensorFile:
-    """Read a diffusers `*.safetensors.index.json` and the headers of all files that it names."""
-    try:
-        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(index, f"is not an index of safetensors files ({error}).") from error
-    entries: dict[str, Entry] = {}
-    for name in sorted(names):
-        entries |= open_tensors(index.parent / Path(name).name).entries
-    return TensorFile(index, entries, {})
-
-
 def read_tensors(
     file: TensorFile,
     names: Iterable[str],
     device: torch.device,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | Formats | None = None,
     progress: Progress | None = None,
 ) -> dict[str, torch.Tensor]:
     """Read `names` in the order in which they lie on the disk.
 
     Floating tensors become `dtype` (their own where None), integers stay; all lie on `device`.
-    Raises ModelError where the file ends early or has gone.
+    Values that are no numbers are kept, and a warning names their tensors. Raises ModelError
+    where the file ends early or has gone.
     """
-    wanted = sorted(((file.entries[name], name) for name in names), key=_disk_order)
-    total = sum(entry.end - entry.start for entry, _ in wanted) or 1
+    rows = [_row(name, file.entries[name], dtype) for name in names]
+    rows.sort(key=lambda row: (str(row.entry.path), row.entry.start))
+    total = sum(row.entry.end - row.entry.start for row in rows) or 1
     done = 0
+    is_cpu = device.type == "cpu"
+    places = _memory(rows) if is_cpu else {}
     result: dict[str, torch.Tensor] = {}
-    staging = _Staging()
+    reader = _Reader()
     try:
-        for path, group in itertools.groupby(wanted, key=lambda item: item[0].path):
+        for path, group in itertools.groupby(rows, key=lambda row: row.entry.path):
             with path.open("rb", buffering=0) as opened:
-                for entry, name in group:
-                    result[name] = _read(opened, entry, name, _Target(device, dtype), staging)
-                    done += entry.end - entry.start
+                for row in group:
+                    out = places[row.name] if is_cpu else reader.staging(row)
+                    reader.read(opened, row, out)
+                    result[row.name] = out.reshape(row.entry.shape).to(device)
+                    done += row.entry.end - row.entry.start
                     if progress is not None:
                         progress(done / total)
     except OSError as error:
         raise ModelError(file.path, f"cannot be read ({error.strerror or error}).") from error
+    _warn_of(file.path, reader.unusable)
     return result
 
 
+_FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+_CHUNK = 1 << 20
+"""Bytes read at a time where they are converted; fits into a processor's cache."""
+_READ_LIMIT = 1 << 30
+"""Bytes; the system reads at most 2 GiB at once."""
+_ALIGNMENT = 64
+"""Bytes; a cache line."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Target:
-    device: torch.device
-    dtype: torch.dtype | None
+class _Row:
+    """One tensor to be read, and the format that it gets."""
+
+    name: str
+    entry: Entry
+    stored: torch.dtype
+    wanted: torch.dtype
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory."""
+        return math.prod(self.entry.shape) * self.wanted.itemsize
 
 
-class _Staging:
-    """One buffer for all tensors that are changed on the way: fresh memory is what costs time."""
+def _row(name: str, entry: Entry, dtype: torch.dtype | Formats | None) -> _Row:
+    stored = DTYPES[entry.dtype]
+    if callable(dtype):
+        dtype = dtype(name, entry)
+    is_cast = dtype is not None and stored.is_floating_point
+    return _Row(name, entry, stored, dtype if is_cast and dtype is not None else stored)
+
+
+class _Reader:
+    """Reads through small buffers that stay in the processor's cache."""
 
     def __init__(self) -> None:
-        self._buffer = torch.empty(0, dtype=torch.uint8)
+        self._raw = torch.empty(_CHUNK, dtype=torch.uint8)
+        self._wide = torch.empty(_CHUNK, dtype=torch.float32)
+        self._staging = torch.empty(0, dtype=torch.uint8)
+        self.unusable: list[str] = []
+        """Names of tensors that hold values that are no numbers."""
 
-    def bytes(self, size: int) -> torch.Tensor:
-        """The first `size` bytes (uint8); valid until the next call."""
-        if len(self._buffer) < size:
-            self._buffer = torch.empty(size, dtype=torch.uint8)
-        return self._buffer[:size]
+    def staging(self, row: _Row) -> torch.Tensor:
+        """Room on the CPU for one tensor that goes elsewhere; valid until the next call."""
+        if len(self._staging) < row.size:
+            self._staging = torch.empty(row.size, dtype=torch.uint8)
+        return self._staging[: row.size].view(row.wanted)
+
+    def read(self, file: FileIO, row: _Row, out: torch.Tensor) -> None:
+        """Fill `out` (1-D, on the CPU, in the wanted format) with the tensor of `row`."""
+        file.seek(row.entry.start)
+        step = _CHUNK // row.stored.itemsize
+        is_usable = True
+        for start in range(0, len(out), step):
+            piece = out[start : start + step]
+            if row.wanted == row.stored:
+                _fill(file, row, piece.view(torch.uint8))
+            else:
+                raw = self._raw[: len(piece) * row.stored.itemsize]
+                _fill(file, row, raw)
+                self._convert(raw.view(row.stored), piece)
+            if piece.is_floating_point():
+                is_usable &= self._is_finite(piece)
+        if not is_usable:
+            self.unusable.append(row.name)
+
+    def _convert(self, source: torch.Tensor, out: torch.Tensor) -> None:
+        """torch is slow from one short format to another, and fast by way of float32."""
+        if source.dtype == torch.float32 and out.dtype not in _FLOAT8:
+            out.copy_(source)
+            return
+        if out.dtype == torch.float32 or source.dtype == torch.float64:
+            out.copy_(source)
+            return
+        wide = self._wide[: len(source)].copy_(source)
+        if out.dtype in _FLOAT8:  # beyond its range lies not infinity but NaN
+            limit = torch.finfo(out.dtype).max
+            wide.clamp_(-limit, limit)
+        out.copy_(wide)
+
+    def _is_finite(self, piece: torch.Tensor) -> bool:
+        """Whether all values are numbers: any other one spoils the sum."""
+        if piece.dtype != torch.float32:
+            piece = self._wide[: len(piece)].copy_(piece)
+        return math.isfinite(piece.sum(dtype=torch.float32).item())
 
 
-def _disk_order(item: tuple[Entry, str]) -> tuple[str, int]:
-    return str(item[0].path), item[0].start
+def _warn_of(path: Path, names: Sequence[str]) -> None:
+    if names:
+        shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+        log.warning(
+            "%s holds values that are not numbers in %d tensors: %s", path.name, len(names), shown
+        )
 
 
-def _read(
-    file: FileIO, entry: Entry, name: str, target: _Target, staging: _Staging
-) -> torch.Tensor:
-    stored = DTYPES[entry.dtype]
-    is_cast = target.dtype is not None and stored.is_floating_point
-    wanted = target.dtype if is_cast and target.dtype is not None else stored
-    size = entry.end - entry.start
-    if wanted == stored and target.device.type == "cpu":
-        raw = torch.empty(size, dtype=torch.uint8)
-        _fill(file, entry, name, raw)
-        return raw.view(stored).reshape(entry.shape)
-    raw = staging.bytes(size)
-    _fill(file, entry, name, raw)
-    return raw.view(stored).reshape(entry.shape).to(target.device, wanted)
+def _memory(rows: Sequence[_Row]) -> dict[str, torch.Tensor]:
+    """Uninitialised 1-D tensors on the CPU for all rows, in one piece of memory.
+
+    One piece because it is given back to the system whole, when the last of its tensors dies;
+    in huge pages because the system takes longer to hand out small ones than a disk to fill them.
+    """
+    places: list[int] = []
+    end = 0
+    for row in rows:
+        places.append(end)
+        end += -(-row.size // _ALIGNMENT) * _ALIGNMENT
+    whole = _huge_pages(end)
+    return {
+        row.name: whole[place : place + row.size].view(row.wanted)
+        for row, place in zip(rows, places, strict=True)
+    }
 
 
-def _fill(file: FileIO, entry: Entry, name: str, buffer: torch.Tensor) -> None:
+def _huge_pages(size: int) -> torch.Tensor:
+    if size < _CHUNK or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(size, dtype=torch.uint8)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.uint8)
+
+
+def _fill(file: FileIO, row: _Row, buffer: torch.Tensor) -> None:
     view = memoryview(buffer.numpy())  # type: ignore[arg-type]  # numpy arrays are buffers
-    file.seek(entry.start)
     filled = 0
     while filled < len(view):
-        count = file.readinto(view[filled:])
+        count = file.readinto(view[filled : filled + _READ_LIMIT])
         if not count:
-            raise ModelError(entry.path, f"ends inside the tensor {name}; the file is truncated.")
+            raise ModelError(
+                row.entry.path, f"ends inside the tensor {row.name}; the file is truncated."
+            )
         filled += count
-
-
-def _read_header(path: Path, file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
-    """The header and where the data begins, in bytes."""
-    if size == 0:
-        raise ModelError(path, "is empty (0 bytes).")
-    start = file.read(8)
-    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-    if size < 10 or length < 2 or start[:2] == b"PK" or start[:1] == b"\x80":
-        raise ModelError(path, "is not a safetensors file.")
-    if length > size - 8:
-        raise ModelError(
-            path,
-            f"is not a whole safetensors file: its header should take {length} bytes, "
-            f"and the file has {size}.",
-        )
-    if length > HEADER_LIMIT:
-        raise ModelError(path, f"has a header of {length} bytes; {HEADER_LIMIT} are allowed.")
-    try:
-        header = json.loads(file.read(length))
-    except ValueError as error:
-        raise ModelError(path, "is not a safetensors file: its header is not JSON.") from error
-    if not isinstance(header, dict):
-        raise ModelError(path, "is not a safetensors file: its header is not a JSON object.")
-    return header, 8 + length
-
-
-def _entry(path: Path, name: str, row: Any, data_start: int) -> Entry:
-    try:
-        dtype = str(row["dtype"])
-        shape = tuple(int(size) for size in row["shape"])
-        start, end = (int(offset) for offset in row["data_offsets"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(path, f"has a damaged header (at {name}).") from error
-    if dtype not in DTYPES:
-        raise ModelError(path, f"holds {name} in the unknown format {dtype}.")
-    if start < 0 or math.prod(shape) * DTYPES[dtype].itemsize != end - start:
-        raise ModelError(path, f"has a damaged header ({name} does not fit its bytes).")
-    return Entry(path, dtype, shape, data_start + start, data_start + end)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from modules.core.errors import NotFound
+from modules.model_manager.scan import scan_all
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,15 @@ class VaeCatalogue:
 
     def refresh(self) -> None:
         """Read the folders again."""
+        beside = [
+            found.path
+            for found in scan_all(self._checkpoint_folders, SUFFIXES)
+            if found.path.stem.lower().endswith(_MARK)
+        ]
+        own = [found.path for found in scan_all(self._folders, SUFFIXES)]
         files: dict[str, Path] = {}
-        for folder in self._checkpoint_folders:
-            for path in _files(folder):
-                if path.stem.lower().endswith(_MARK):
-                    files.setdefault(path.name, path)
-        for folder in self._folders:
-            for path in _files(folder):
-                files.setdefault(path.name, path)
+        for path in (*beside, *own):
+            files.setdefault(path.name, path)
         self._files = dict(sorted(files.items()))
 
     def files(self) -> dict[str, Path]:
@@ -69,8 +71,3 @@ class VaeCatalogue:
                 return path
             log.warning("%s is a pickle and is left out; convert it to .safetensors", path.name)
         return None
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return iter(sorted(path for path in found if path.is_file()))

@@ -201,7 +201,7 @@ IGNORED_FLAGS: Final = (
     _off("--use-textbox-seed", "the seed is typed always"),
     _off("--disable-console-progressbars", "progress is shown on the page"),
     _off("--enable-console-prompts", "prompts are logged with --loglevel DEBUG only"),
-    _off("--disable-safe-unpickle", "files that can run code are never loaded"),
+    _off("--disable-safe-unpickle", "see the setting allow_pickles; code in files is never run"),
     _off("--ui-debug-mode", "use --skip-load-model-at-start"),
     _off("--administrator", "Easel does not care who starts it"),
     Flag("--disable-tls-verify", Kind.SWITCH_OFF, IGNORED, "certificates are not checked at start"),

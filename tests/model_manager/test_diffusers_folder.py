@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modules.core.errors import ModelError
-from modules.model_manager.load import load_checkpoint, load_vae
+from modules.model_manager.load import load_checkpoint, read_vae
 from modules.pipelines.base import EncodeOptions
 from modules.pipelines.sd import StableDiffusion
 from modules.pipelines.spec import Family
@@ -147,9 +147,9 @@ def test_flat_text_encoder_and_shards_load(folder: Path, twins: dict[str, Path])
 def test_own_vae_comes_back_after_another(folder: Path, models: Path) -> None:
     pipeline = load_checkpoint(folder, CPU, F32)
     before = answers(pipeline)[1]
-    load_vae(pipeline, models / "VAE" / "othervae.safetensors", F32, None)
+    pipeline.use_vae(read_vae(pipeline, models / "VAE" / "othervae.safetensors", F32))
     assert answers(pipeline)[1].shape != before.shape
-    load_vae(pipeline, None, F32, None)
+    pipeline.use_vae(read_vae(pipeline, None, F32))
     assert torch.equal(answers(pipeline)[1], before)
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modules.core.errors import ModelError
-from modules.model_manager.load import load_checkpoint, load_vae, size_in_memory
+from modules.model_manager.load import load_checkpoint, read_vae, size_in_memory
 from modules.pipelines.base import EncodeOptions
 from modules.pipelines.sd import StableDiffusion
 from modules.pipelines.spec import Family
@@ -175,14 +175,14 @@ def test_vae_is_swapped_and_given_back_exactly(models: Path) -> None:
     latent = torch.randn((1, 4, 4, 4), generator=torch.Generator().manual_seed(0))
     own = pipeline.decode(latent)
     other = models / "VAE" / "othervae.safetensors"
-    load_vae(pipeline, other, F32, None)
+    pipeline.use_vae(read_vae(pipeline, other, F32))
     swapped = pipeline.decode(latent)
     at_once = load_checkpoint(
         models / "Stable-diffusion" / "tiny15.safetensors", CPU, F32, vae=other
     )
     assert not torch.equal(swapped, own)
     assert torch.equal(at_once.decode(latent), swapped)
-    load_vae(pipeline, None, F32, None)
+    pipeline.use_vae(read_vae(pipeline, None, F32))
     assert torch.equal(pipeline.decode(latent), own)
 
 
@@ -190,7 +190,7 @@ def test_file_that_is_no_vae_leaves_the_pipeline_as_it_was(models: Path) -> None
     pipeline = load(models / "Stable-diffusion" / "tiny15.safetensors")
     vae = pipeline.networks.vae
     with pytest.raises(ModelError, match=r"is no VAE: it is a LoRA"):
-        load_vae(pipeline, models / "Lora" / "t15lora.safetensors", F32, None)
+        read_vae(pipeline, models / "Lora" / "t15lora.safetensors", F32)
     assert pipeline.networks.vae is vae
 
 
@@ -222,3 +222,41 @@ def test_size_in_memory_is_what_a_model_takes(twins: dict[str, Path], tmp_path: 
     # the file holds one scalar more: OpenCLIP's logit_scale
     assert size_in_memory(twins["sdxl"], F32) == pipeline.size_bytes + 4
     assert size_in_memory(tmp_path / "a.ckpt", F32) == 0
+
+
+def test_vae_of_another_family_is_refused(
+    tmp_path: Path, twins: dict[str, Path], tiny15: StableDiffusion
+) -> None:
+    """SD3's and FLUX's autoencoders have 16 channels."""
+    weights = {
+        name.removeprefix("first_stage_model."): tensor
+        for name, tensor in load_file(twins["sd1"]).items()
+        if name.startswith("first_stage_model.")
+    }
+    width = weights["decoder.conv_in.weight"].shape[0]
+    weights["decoder.conv_in.weight"] = torch.zeros(width, 16, 3, 3)
+    other = tmp_path / "ae.safetensors"
+    save_file(weights, other)
+    words = r"ae\.safetensors: is a VAE of another family: its latents have 16 channels"
+    with pytest.raises(ModelError, match=words):
+        read_vae(tiny15, other, F32)
+    with pytest.raises(ModelError, match=words):
+        load_checkpoint(twins["sd1"], CPU, F32, vae=other)
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").touch()
+    with pytest.raises(ModelError, match=r"a\.safetensors: is empty"):
+        load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_eight_bits_stay_near(twins: dict[str, Path], family: str) -> None:
+    exact = load(twins[family])
+    small = load_checkpoint(twins[family], CPU, F32, fp8="Enable for SDXL")
+    is_small = family == "sdxl"
+    formats = {weight.dtype for weight in small.networks.unet.parameters()}
+    assert (torch.float8_e4m3fn in formats) is is_small
+    assert small.dtype == F32
+    error = (answer(small) - answer(exact)).std() / answer(exact).std()
+    assert (0 < error < 0.2) if is_small else error == 0

@@ -4,6 +4,7 @@ import json
 import struct
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -139,3 +140,58 @@ def test_tensors_outlive_their_file(sample: tuple[Path, dict[str, torch.Tensor]]
     path.write_bytes(b"")
     path.unlink()
     assert torch.equal(read["half"], tensors["half"])
+
+
+LARGE = 700_001
+"""Numbers; more than one piece of the reader's in every format, and an odd tail."""
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("wanted", [torch.float16, torch.bfloat16, torch.float32])
+def test_large_tensors_are_cast_as_torch_casts(
+    tmp_path: Path, stored: torch.dtype, wanted: torch.dtype
+) -> None:
+    tensor = torch.randn(LARGE, generator=torch.Generator().manual_seed(0)).to(stored)
+    save_file({"a": tensor, "b": tensor[:5].clone()}, tmp_path / "a.safetensors")
+    file = open_tensors(tmp_path / "a.safetensors")
+    read = read_tensors(file, file.entries, CPU, wanted)
+    assert torch.equal(read["a"], tensor.to(wanted))
+    assert torch.equal(read["b"], tensor[:5].to(wanted))
+
+
+def test_eight_bits_end_at_their_largest_number(tmp_path: Path) -> None:
+    tensor = torch.tensor([1.0, -2.5, 1000.0, -60000.0], dtype=torch.float16)
+    save_file({"a": tensor}, tmp_path / "a.safetensors")
+    file = open_tensors(tmp_path / "a.safetensors")
+    read = read_tensors(file, ["a"], CPU, lambda name, entry: torch.float8_e4m3fn)
+    assert read["a"].float().tolist() == [1.0, -2.5, 448.0, -448.0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("wanted", [None, torch.float32])
+def test_tensors_with_values_that_are_no_numbers_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: float, wanted: torch.dtype | None
+) -> None:
+    spoilt = torch.zeros(LARGE, dtype=torch.float16)
+    spoilt[-1] = bad
+    save_file({"good": torch.ones(3), "spoilt.weight": spoilt}, tmp_path / "a.safetensors")
+    file = open_tensors(tmp_path / "a.safetensors")
+    read_tensors(file, ["good"], CPU, wanted)
+    assert caplog.messages == []
+    read_tensors(file, file.entries, CPU, wanted)
+    (message,) = caplog.messages
+    assert message.startswith(
+        "a.safetensors holds values that are not numbers in 1 tensors: spoilt"
+    )
+
+
+def test_memory_goes_back_when_the_last_tensor_dies(tmp_path: Path) -> None:
+    size = 64 << 20
+    save_file({"a": torch.zeros(size // 2, dtype=torch.float16)}, tmp_path / "a.safetensors")
+    file = open_tensors(tmp_path / "a.safetensors")
+    process = psutil.Process()
+    before = process.memory_info().rss
+    read = read_tensors(file, file.entries, CPU)
+    assert process.memory_info().rss - before > 0.9 * size
+    del read
+    assert process.memory_info().rss - before < 0.1 * size

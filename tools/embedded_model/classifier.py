@@ -8,22 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor, nn
 
-from tools.embedded_model.compose import draw_look, paint
+from tools.embedded_model.clip_data import LOOKS, Pool, augment, ensure_pool
 from tools.embedded_model.concepts import CONCEPTS
-from tools.embedded_model.data import Picture, read_pack
-from tools.embedded_model.latents import to_tensor
 
 log = logging.getLogger(__name__)
 
 INPUT_PX = 64
-LOOKS = 40
-HELD_OUT_LOOKS = 8
-ROUNDS = 5
+# Of each drawing's looks, the last ones are never trained on.
+HELD_OUT_LOOKS = 3
+ROUNDS = 6
 BATCH = 64
-MAX_TURN_DEGREES = 15
 
 
 class Classifier(nn.Module):
@@ -46,21 +43,17 @@ class Classifier(nn.Module):
         return logits
 
 
-def ensure_classifier(
-    cache: Path, *, held_out_style: str | None = None
-) -> tuple[Classifier, float]:
-    """Train once; return it and its top-1 share on held-out real pictures.
-
-    Held out are looks never trained on or, with `held_out_style`, a whole set of drawings.
-    """
-    path = cache / f"classifier-{held_out_style or 'all'}.pt"
+def ensure_classifier(cache: Path) -> tuple[Classifier, float]:
+    """Train once for each list of concepts; return it and its top-1 share on held-out looks."""
+    path = cache / "classifier.pt"
     model = Classifier()
-    if not path.is_file():
+    codes = [concept.code for concept in CONCEPTS]
+    if not path.is_file() or torch.load(path)["codes"] != codes:
         started = time.monotonic()
-        accuracy = _train(model, read_pack(cache / "pictures.npz"), held_out_style)
-        torch.save({"weights": model.state_dict(), "accuracy": accuracy}, path)
+        accuracy = _train(model, ensure_pool(cache))
+        torch.save({"weights": model.state_dict(), "accuracy": accuracy, "codes": codes}, path)
         minutes = (time.monotonic() - started) / 60
-        log.info("Classifier %s: top-1 %.3f, %.1f min", path.stem, accuracy, minutes)
+        log.info("Classifier: top-1 %.3f, %.1f min", accuracy, minutes)
     state = torch.load(path)
     model.load_state_dict(state["weights"])
     return model.eval(), state["accuracy"]
@@ -70,66 +63,63 @@ def ensure_classifier(
 def ranks(model: Classifier, pictures: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
     """Pictures (B, 128, 128, 3) uint8 → rank (0 = first) of each wanted concept, (B,) int."""
     small = np.stack([_shrink(picture) for picture in pictures])
-    logits = torch.cat([model(part) for part in torch.split(to_tensor(small), BATCH)])
+    images = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1
+    logits = torch.cat([model(part) for part in torch.split(images, BATCH)])
     own = logits.gather(1, torch.tensor(list(wanted))[:, None])
     return (logits > own).sum(1).numpy()
 
 
-def _train(model: Classifier, pictures: Sequence[Picture], held_out_style: str | None) -> float:
+def _train(model: Classifier, pool: Pool) -> float:
     torch.manual_seed(0)
     random = np.random.default_rng(7)
-    codes = {concept.code: index for index, concept in enumerate(CONCEPTS)}
-    known = [picture for picture in pictures if picture.code in codes]
-    shown = [picture for picture in known if picture.style != held_out_style]
-    hidden = [p for p in known if p.style == held_out_style] if held_out_style else known
-    images, labels = _draw(shown, LOOKS, codes, random)
-    tests, answers = _draw(hidden, HELD_OUT_LOOKS, codes, random)
-    _fit(model, images, labels)
+    shown, tests = _split(pool, held_out=False), _split(pool, held_out=True)
+    _fit(model, pool.pictures, shown, random)
     model.eval()
+    right = 0
     with torch.inference_mode():
-        found = torch.cat([model(part).argmax(1) for part in torch.split(to_tensor(tests), BATCH)])
-    return float((found == answers).float().mean())
+        for part in torch.split(tests, BATCH):
+            found = model(_prepare(pool.pictures[part[:, 0]], random)).argmax(1)
+            right += int((found == part[:, 1]).sum())
+    return right / len(tests)
 
 
-def _fit(model: Classifier, images: np.ndarray, labels: Tensor) -> None:
-    steps = ROUNDS * (len(images) // BATCH)
+def _split(pool: Pool, *, held_out: bool) -> Tensor:
+    """(N, 2) int64: row in the pool, concept; either the trained or the held-out looks."""
+    kept = LOOKS - HELD_OUT_LOOKS
+    return torch.tensor(
+        [
+            (row, concept)
+            for concept, rows in enumerate(pool.rows)
+            for index, row in enumerate(rows)
+            if (index % LOOKS >= kept) == held_out
+        ]
+    )
+
+
+def _fit(model: Classifier, pictures: Tensor, rows: Tensor, random: np.random.Generator) -> None:
+    steps = ROUNDS * (len(rows) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     model.train()
-    for _ in range(ROUNDS):
-        order = torch.randperm(len(images))
-        for start in range(0, len(images) - BATCH + 1, BATCH):
-            rows = order[start : start + BATCH]
-            batch = to_tensor(images[rows.numpy()])
-            if start // BATCH % 2:
-                batch = batch.flip(3)
-            loss = nn.functional.cross_entropy(model(batch), labels[rows], label_smoothing=0.05)
+    for turn in range(ROUNDS):
+        order = torch.randperm(len(rows))
+        for start in range(0, len(rows) - BATCH + 1, BATCH):
+            part = rows[order[start : start + BATCH]]
+            images = _prepare(pictures[part[:, 0]], random)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model(images)
+            loss = nn.functional.cross_entropy(logits.float(), part[:, 1], label_smoothing=0.05)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
+        log.info("Classifier: round %d of %d, loss %.3f", turn + 1, ROUNDS, float(loss.detach()))
 
 
-def _draw(
-    pictures: Sequence[Picture], looks: int, codes: dict[str, int], random: np.random.Generator
-) -> tuple[np.ndarray, Tensor]:
-    images, labels = [], []
-    for picture in pictures:
-        for _ in range(looks):
-            images.append(_shrink(_disturb(paint(picture.rgba, draw_look(random)), random)))
-            labels.append(codes[picture.code])
-    return np.stack(images), torch.tensor(labels)
-
-
-def _disturb(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Turn, blur and add noise, so that the classifier looks at shapes, not at pixels."""
-    image = Image.fromarray(pixels)
-    ground = tuple(int(value) for value in pixels[0, 0])
-    turn = random.uniform(-MAX_TURN_DEGREES, MAX_TURN_DEGREES)
-    image = image.rotate(turn, Image.Resampling.BILINEAR, fillcolor=ground)
-    image = image.filter(ImageFilter.GaussianBlur(random.uniform(0, 2.5)))
-    noise = random.normal(0, random.uniform(0, 12), pixels.shape)
-    return (np.asarray(image) + noise).clip(0, 255).astype(np.uint8)
+def _prepare(pictures: Tensor, random: np.random.Generator) -> Tensor:
+    """Pool rows (B, 3, 64, 64) uint8 → (B, 3, 64, 64) in [-1, 1], augmented, half mirrored."""
+    images = augment(pictures, random) * 2 - 1
+    return images.flip(3) if random.random() < 0.5 else images
 
 
 def _shrink(pixels: np.ndarray) -> np.ndarray:

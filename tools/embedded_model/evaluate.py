@@ -1,164 +1,380 @@
 """Measures the exported checkpoint: `python -m tools.embedded_model.evaluate`.
 
-Fixed prompts and seeds; every concept in every style. Prints a table, writes evaluation.json in
-the cache folder and the grid of all concepts for the model card.
+Fixed prompts and seeds. Logs a table, writes evaluation.json in the cache folder and the grids of
+the model card.
 """
 
 import argparse
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+import open_clip
 from PIL import Image
 
-from tools.embedded_model.classifier import ensure_classifier, ranks
-from tools.embedded_model.concepts import COLOURS, CONCEPTS, STYLES, TRAINED
-from tools.embedded_model.export import NAME, load_pipeline
+from tools.embedded_model.classifier import Classifier, ensure_classifier, ranks
+from tools.embedded_model.clip import FOLDER_NAME, encode_words, load_clip, word_ranks
+from tools.embedded_model.compose import Look, draw_look, paint
+from tools.embedded_model.concepts import (
+    COLOURS,
+    CONCEPTS,
+    FIRST_FAIR_CONCEPT,
+    STYLES,
+    TINTS,
+    is_ground_held_out,
+    is_pair_held_out,
+    is_tint_held_out,
+)
+from tools.embedded_model.data import Picture, ensure_pack, read_pack
+from tools.embedded_model.drawing import Drawer
+from tools.embedded_model.export import NAME
 from tools.embedded_model.grid import tile
+from tools.embedded_model.latents import concept_pictures
+from tools.embedded_model.measures import (
+    background_share,
+    best_ranks,
+    both_shown,
+    ground_colours,
+    pair_ranks,
+    recognition,
+    saturation,
+    tint_share,
+)
+from tools.embedded_model.scenes import Part, Scene, paint_scene
 
 log = logging.getLogger(__name__)
 
-STEPS = 20
-CFG_SCALE = 5.0
-BATCH = 16
 SEED = 1000
-# A background counts as right when its border's mean is nearer to the named colour than to others.
-BORDER_PX = 4
-COLOUR_CONCEPTS = ("cat", "car", "heart", "house", "rocket", "apple")
+SIZES = ((96, 96), (160, 160), (192, 192), (160, 128), (192, 128), (128, 192))
+CFG_SCALES = (1.0, 3.0, 5.0, 8.0, 12.0)
+CANVAS_OF_PAIRS = ((128, 128), (192, 128))
+GRID_PICTURES = 64
+GAP_FROM_PX = 96
+COMBINATIONS = 20
+
+Result = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
-    """Prompts and the shares whose concept comes first, and among the first five."""
+class Bench:
+    """What every measurement needs."""
 
-    prompts: int
-    first: float
-    first_five: float
-
-
-def draw(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, seed: int) -> np.ndarray:
-    """Prompts → pictures (B, 128, 128, 3) uint8; picture i has seed + i."""
-    pictures = []
-    for start in range(0, len(prompts), BATCH):
-        part = list(prompts[start : start + BATCH])
-        generators = [
-            torch.Generator().manual_seed(seed + start + index) for index in range(len(part))
-        ]
-        output = pipeline(
-            part,
-            height=128,
-            width=128,
-            num_inference_steps=STEPS,
-            guidance_scale=CFG_SCALE,
-            generator=generators,
-            output_type="np",
-        )
-        pictures.append((output.images * 255).round().astype(np.uint8))
-    return np.concatenate(pictures)
+    drawer: Drawer
+    judge: Classifier
+    drawings: dict[tuple[int, int], Picture]
+    models: Path
+    grids: Path
+    """Pictures for the model card are named after this path."""
 
 
-def recognise(cache: Path, pictures: np.ndarray, wanted: Sequence[int]) -> Recognition:
-    """Ask the classifier which concepts it sees."""
-    classifier, _ = ensure_classifier(cache)
-    places = ranks(classifier, pictures, wanted)
-    return Recognition(len(places), float((places == 0).mean()), float((places < 5).mean()))
+def known_concepts() -> list[int]:
+    """Indices of the concepts that the UNet was trained on."""
+    return [index for index, concept in enumerate(CONCEPTS) if not concept.is_postponed]
 
 
-def background_share(pictures: np.ndarray, wanted: Sequence[str]) -> float:
-    """Share of pictures whose border is nearest to the wanted colour, of all named colours."""
-    names = list(COLOURS)
-    palette = np.array([COLOURS[name] for name in names], np.float32)
-    right = 0
-    for picture, name in zip(pictures.astype(np.float32), wanted, strict=True):
-        edge = np.concatenate([picture[:BORDER_PX], picture[-BORDER_PX:]]).reshape(-1, 3)
-        distance = np.abs(palette - np.median(edge, 0)).sum(1)
-        right += names[int(distance.argmin())] == name
-    return right / len(wanted)
-
-
-def evaluate(checkpoint: Path, cache: Path, grid: Path) -> dict[str, object]:
-    """Draw, rank and time; also write the grid of all concepts."""
-    pipeline = prepare(checkpoint, cache)
-    results: dict[str, object] = {}
-    indices = [CONCEPTS.index(concept) for concept in TRAINED]
-    plain = draw(pipeline, [f"a {concept.name}" for concept in TRAINED], seed=SEED)
-    _write_picture(tile(plain, columns=8), grid)
-    results["no style"] = _shares(recognise(cache, plain, indices))
+def measure_concepts(bench: Bench) -> Result:
+    """Criterion 1: every concept without a style and in one, its style alternating."""
+    indices = known_concepts()
+    drawn = [style for style in STYLES if style.draws > 0]
+    plain = [f"a {CONCEPTS[i].name}" for i in indices]
+    styled = [f"{CONCEPTS[i].name}, {drawn[i % len(drawn)].words}" for i in indices]
+    pictures = bench.drawer.draw(plain, seed=SEED)
+    in_style = bench.drawer.draw(styled, seed=SEED + 500)
+    for part in range(0, len(pictures), GRID_PICTURES):
+        sheet = pictures[part : part + GRID_PICTURES]
+        _write(tile(sheet, columns=8), bench.grids, f"concepts-{part // GRID_PICTURES + 1}")
+    places, styled_places = (ranks(bench.judge, p, indices) for p in (pictures, in_style))
     # The same pictures asked for their neighbour's concept: a judge that can't say no shows here.
-    results["control"] = _shares(recognise(cache, plain, indices[-1:] + indices[:-1]))
-    everything, wanted = [plain], list(indices)
-    for style in (style for style in STYLES if style.draws > 0):
-        prompts = [f"{concept.name}, {style.words}" for concept in TRAINED]
-        pictures = draw(pipeline, prompts, seed=SEED)
-        results[style.words] = _shares(recognise(cache, pictures, indices))
-        everything.append(pictures)
-        wanted += indices
-    results["all"] = _shares(recognise(cache, np.concatenate(everything), wanted))
-    results["background colour"] = round(_measure_backgrounds(pipeline), 3)
-    results["classifier on held-out real pictures"] = round(ensure_classifier(cache)[1], 4)
-    results["seconds per picture"] = round(_time_one(pipeline), 2)
-    return results
-
-
-def report(checkpoint: Path, cache: Path, grid: Path) -> None:
-    """Evaluate, write evaluation.json in the cache folder and log it."""
-    text = json.dumps(evaluate(checkpoint, cache, grid), indent=1)
-    (cache / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-    log.info("%s", text)
-
-
-def prepare(checkpoint: Path, cache: Path) -> StableDiffusionPipeline:
-    """The checkpoint read by diffusers, with DPM++ 2M Karras."""
-    pipeline = load_pipeline(checkpoint, cache / "diffusers_config")
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
-        pipeline.scheduler.config, algorithm_type="dpmsolver++", use_karras_sigmas=True
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def _measure_backgrounds(pipeline: StableDiffusionPipeline) -> float:
-    pairs = [(concept, colour) for concept in COLOUR_CONCEPTS for colour in COLOURS]
-    prompts = [f"{concept} on a {colour} background" for concept, colour in pairs]
-    pictures = draw(pipeline, prompts, seed=SEED)
-    return background_share(pictures, [colour for _, colour in pairs])
-
-
-def _time_one(pipeline: StableDiffusionPipeline) -> float:
-    started = time.monotonic()
-    draw(pipeline, ["a cat"], seed=SEED)
-    return time.monotonic() - started
-
-
-def _shares(result: Recognition) -> dict[str, float]:
+    control = ranks(bench.judge, pictures, indices[-1:] + indices[:-1])
     return {
-        "prompts": result.prompts,
-        "first": round(result.first, 3),
-        "first five": round(result.first_five, 3),
+        "no style": recognition(places).rounded(),
+        "named style": recognition(styled_places).rounded(),
+        "control": recognition(control).rounded(),
+        "missed": [CONCEPTS[i].name for i, place in zip(indices, places, strict=True) if place > 4],
     }
 
 
-def _write_picture(pixels: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, optimize=True)
+def measure_colours(bench: Bench) -> Result:
+    """Criterion 2: tints and backgrounds, combinations trained and held out."""
+    result: Result = {}
+    for name, is_held_out in (("trained", False), ("held out", True)):
+        if is_held_out and len(_fair_concepts()) < COMBINATIONS:
+            # Every combination of older concepts was trained before some were held out.
+            continue
+        tints = _combinations(TINTS, is_tint_held_out, is_held_out)
+        prompts = [f"a {tint} {CONCEPTS[c].name}" for c, tint in tints]
+        pictures = bench.drawer.draw(prompts, seed=SEED)
+        result[f"tint, {name}"] = {
+            "prompts": len(tints),
+            "colour as asked": round(tint_share(pictures, [tint for _, tint in tints]), 3),
+            "concept among first five": _first_five(bench, pictures, [c for c, _ in tints]),
+        }
+        grounds = _combinations(tuple(COLOURS), is_ground_held_out, is_held_out)
+        prompts = [f"a {CONCEPTS[c].name} on a {colour} background" for c, colour in grounds]
+        pictures = bench.drawer.draw(prompts, seed=SEED)
+        result[f"background, {name}"] = {
+            "prompts": len(grounds),
+            "colour as asked": round(background_share(pictures, [g for _, g in grounds]), 3),
+            "concept among first five": _first_five(bench, pictures, [c for c, _ in grounds]),
+        }
+        _write(tile(pictures, columns=8), bench.grids, f"backgrounds-{name.replace(' ', '-')}")
+    result["tint measure on real drawings"] = _check_tint_measure(bench)
+    return result
+
+
+def measure_sizes(bench: Bench) -> Result:
+    """Criterion 1, other sizes: a thing counts if any square crop shows it."""
+    chosen = _spread(16)
+    result: Result = {}
+    for canvas in SIZES:
+        prompts = [f"a {CONCEPTS[c].name}" for c in chosen]
+        pictures = bench.drawer.draw(prompts, seed=SEED, canvas=canvas)
+        places = best_ranks(bench.judge, pictures, chosen)
+        result[f"{canvas[0]}×{canvas[1]}"] = recognition(places).rounded()
+        _write(tile(pictures[:8], columns=8), bench.grids, f"size-{canvas[0]}x{canvas[1]}")
+    return result
+
+
+def measure_pairs(bench: Bench) -> Result:
+    """Criterion 2: two things in one picture, the pair trained or held out."""
+    result: Result = {}
+    for canvas in CANVAS_OF_PAIRS:
+        for name, is_held_out in (("trained", False), ("held out", True)):
+            pairs = _pairs(20, is_held_out)
+            names = [(CONCEPTS[a].name, CONCEPTS[b].name) for a, b in pairs]
+            pictures = bench.drawer.draw(
+                [f"a {a} left of a {b}" for a, b in names], seed=SEED, canvas=canvas
+            )
+            places = pair_ranks(bench.judge, pictures, pairs, is_row=True)
+            result[f"{canvas[0]}×{canvas[1]}, {name}"] = {
+                "prompts": len(pairs),
+                "both shown": round(float(both_shown(places, in_order=False).mean()), 3),
+                "in the order asked": round(float(both_shown(places, in_order=True).mean()), 3),
+            }
+            kind = "held-out" if is_held_out else "trained"
+            _write(tile(pictures[:16], columns=8), bench.grids, f"pairs-{canvas[0]}-{kind}")
+    return result
+
+
+def measure_negative(bench: Bench) -> Result:
+    """Criterion 3: a negative prompt takes its colour away."""
+    chosen = _spread(12)
+    prompts = [f"a {CONCEPTS[c].name} on a blue background" for c in chosen]
+    shares = {}
+    for name, words in (("without", ""), ("with 'blue background'", "blue background")):
+        pictures = bench.drawer.draw(prompts, seed=SEED, negative=[words] * len(prompts))
+        found = ground_colours(pictures)
+        shares[f"blue ground {name}"] = round(found.count("blue") / len(found), 3)
+        shares[f"concept among first five {name}"] = _first_five(bench, pictures, chosen)
+    return {"prompts": len(prompts), **shares}
+
+
+def measure_cfg(bench: Bench) -> Result:
+    """Criterion 3: recognition and saturation by CFG scale."""
+    chosen = _spread(16)
+    prompts = [f"a {CONCEPTS[c].name}" for c in chosen]
+    rows: Result = {}
+    sheets = []
+    for scale in CFG_SCALES:
+        pictures = bench.drawer.draw(prompts, seed=SEED, cfg_scale=scale)
+        sheets.append(pictures[:8])
+        rows[f"{scale:g}"] = {
+            "first five": _first_five(bench, pictures, chosen),
+            "saturation": round(saturation(pictures), 3),
+        }
+    _write(tile(np.concatenate(sheets), columns=8), bench.grids, "cfg")
+    return rows
+
+
+def measure_changes(bench: Bench) -> Result:
+    """Criterion 3: img2img keeps at 0.3 and remakes at 0.8; inpainting fills a hole."""
+    sources = _spread(12)
+    targets = sources[5:] + sources[:5]
+    originals = _real(bench, sources)
+    prompts = [f"a {CONCEPTS[c].name}" for c in targets]
+    result: Result = {}
+    sheets = [originals[:8]]
+    for strength in (0.3, 0.8):
+        pictures = bench.drawer.change(originals, prompts, strength=strength, seed=SEED)
+        sheets.append(pictures[:8])
+        result[f"img2img {strength}"] = {
+            "still the old concept": _first_five(bench, pictures, sources),
+            "the new concept": _first_five(bench, pictures, targets),
+        }
+    wide = np.stack([_beside_a_gap(bench, concept) for concept in sources])
+    masks = np.zeros(wide.shape[:3], np.uint8)
+    masks[:, :, GAP_FROM_PX:] = 255
+    words = [
+        f"a {CONCEPTS[a].name} left of a {CONCEPTS[b].name}"
+        for a, b in zip(sources, targets, strict=True)
+    ]
+    filled = bench.drawer.fill(wide, masks, words, seed=SEED)
+    places = pair_ranks(bench.judge, filled, list(zip(sources, targets, strict=True)), is_row=True)
+    result["inpainting"] = {
+        "prompts": len(words),
+        "hole shows the named thing": round(float((places[:, 1, 1] < 5).mean()), 3),
+    }
+    _write(tile(np.concatenate(sheets), columns=8), bench.grids, "img2img")
+    _write(tile(filled[:8], columns=4), bench.grids, "inpainting")
+    return result
+
+
+def measure_interrogation(bench: Bench) -> Result:
+    """Criterion 5: CLIP ranks all concepts' names by the picture."""
+    folder = bench.models / "CLIP" / FOLDER_NAME
+    clip, tokenizer = load_clip(folder), open_clip.get_tokenizer(f"local-dir:{folder}")
+    words = [concept.name for concept in CONCEPTS]
+    said = encode_words(clip, tokenizer(words))
+    known, everything = known_concepts(), list(range(len(CONCEPTS)))
+    generated = bench.drawer.draw([f"a {words[i]}" for i in known], seed=SEED + 900)
+    real = _real(bench, everything)
+    return {
+        "words": len(words),
+        "generated": recognition(word_ranks(clip, generated, said, known)).rounded(),
+        "real": recognition(word_ranks(clip, real, said, everything)).rounded(),
+    }
+
+
+def measure_time(bench: Bench) -> Result:
+    """Criterion 4, half of it: seconds of one picture, the model loaded and warm."""
+    bench.drawer.draw(["a dog"], seed=SEED)
+    started = time.monotonic()
+    bench.drawer.draw(["a cat"], seed=SEED)
+    return {"seconds per picture": round(time.monotonic() - started, 2)}
+
+
+MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
+    "concepts": measure_concepts,
+    "pairs": measure_pairs,
+    "sizes": measure_sizes,
+    "colours": measure_colours,
+    "negative": measure_negative,
+    "cfg": measure_cfg,
+    "changes": measure_changes,
+    "interrogation": measure_interrogation,
+    "time": measure_time,
+}
+
+
+def report(models: Path, cache: Path, grids: Path, only: Sequence[str] = ()) -> None:
+    """Measure (`only` some, or everything), write evaluation.json in the cache and log it."""
+    judge, accuracy = ensure_classifier(cache)
+    checkpoint = models / "Stable-diffusion" / f"{NAME}.safetensors"
+    bench = Bench(
+        Drawer(checkpoint, cache / "diffusers_config"),
+        judge,
+        concept_pictures(read_pack(ensure_pack(cache))),
+        models,
+        grids,
+    )
+    path = cache / "evaluation.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if only and path.is_file() else {}
+    results["judge on held-out looks of real drawings"] = round(accuracy, 4)
+    for name in only or MEASUREMENTS:
+        results[name] = MEASUREMENTS[name](bench)
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        log.info("%s: %s", name, json.dumps(results[name]))
+
+
+def _combinations(
+    colours: Sequence[str], is_held_out: Callable[[int, str], bool], wanted: bool
+) -> list[tuple[int, str]]:
+    """`COMBINATIONS` of (concept, colour), held out or not, colours equally often."""
+    found: list[tuple[int, str]] = []
+    allowed = _fair_concepts() if wanted else known_concepts()
+    for index in range(COMBINATIONS):
+        colour = colours[index % len(colours)]
+        taken = {concept for concept, _ in found}
+        turned = [allowed[(index * 17 + k) % len(allowed)] for k in range(len(allowed))]
+        concept = next(c for c in turned if c not in taken and is_held_out(c, colour) == wanted)
+        found.append((concept, colour))
+    return found
+
+
+def _pairs(count: int, is_held_out: bool) -> list[tuple[int, int]]:
+    """`count` pairs of concepts, held out or not, spread over the list."""
+    known = known_concepts()
+    pairs: list[tuple[int, int]] = []
+    for index in range(count):
+        place = index * 53 % len(known)
+        first = known[place]
+        others = [known[(place + 29 + index + k) % len(known)] for k in range(len(known))]
+        second = next(
+            other
+            for other in others
+            if other != first and is_pair_held_out(first, other) == is_held_out
+        )
+        pairs.append((first, second))
+    return pairs
+
+
+def _fair_concepts() -> list[int]:
+    """Known concepts whose held-out combinations were never trained."""
+    return [concept for concept in known_concepts() if concept >= FIRST_FAIR_CONCEPT]
+
+
+def _spread(count: int) -> list[int]:
+    """`count` known concepts, evenly over the whole list."""
+    known = known_concepts()
+    return [known[int(index)] for index in np.linspace(0, len(known) - 1, count)]
+
+
+def _first_five(bench: Bench, pictures: np.ndarray, wanted: Sequence[int]) -> float:
+    return round(recognition(ranks(bench.judge, pictures, wanted)).first_five, 3)
+
+
+def _real(bench: Bench, concepts: Sequence[int]) -> np.ndarray:
+    """A painted real drawing (128, 128, 3) of each concept, styles alternating."""
+    random = np.random.default_rng(SEED)
+    return np.stack(
+        [
+            paint(bench.drawings[concept, index % len(STYLES)].rgba, draw_look(random))
+            for index, concept in enumerate(concepts)
+        ]
+    )
+
+
+def _beside_a_gap(bench: Bench, concept: int) -> np.ndarray:
+    """A real drawing in the left half of a white canvas (128, 192, 3)."""
+    part = Part(concept, None, is_mirrored=False, size_px=88, left_px=4, top_px=20)
+    scene = Scene((192, 128), None, (part,), is_small=False, place="left")
+    style = next(index for index, style in enumerate(STYLES) if style.draws > 0)
+    return paint_scene([bench.drawings[concept, style].rgba], scene)
+
+
+def _check_tint_measure(bench: Bench) -> float:
+    """The tint measure's own share on real drawings tinted by the training's recipe."""
+    tinted = _combinations(TINTS, is_tint_held_out, False)
+    looks = [Look(None, tint, False, 116, 6, 6) for _, tint in tinted]
+    pictures = np.stack(
+        [
+            paint(bench.drawings[concept, 1].rgba, look)
+            for (concept, _), look in zip(tinted, looks, strict=True)
+        ]
+    )
+    return round(tint_share(pictures, [tint for _, tint in tinted]), 3)
+
+
+def _write(sheet: np.ndarray, stem: Path, name: str) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    path = stem.with_name(f"{stem.name}-{name}.png")
+    Image.fromarray(sheet).save(path, optimize=True)
 
 
 def main() -> None:
     """Evaluate the checkpoint in models/ and log the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("only", nargs="*", choices=[*MEASUREMENTS, []], help="all if none is named")
     parser.add_argument("--cache", type=Path, default=Path(".cache/embedded_model"))
-    parser.add_argument("--folder", type=Path, default=Path("models/Stable-diffusion"))
-    parser.add_argument("--grid", type=Path, default=Path("docs/images/embedded-model-grid.png"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--grids", type=Path, default=Path("docs/images/embedded"))
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    checkpoint = arguments.folder / f"{NAME}.safetensors"
-    report(checkpoint, arguments.cache, arguments.grid)
+    report(arguments.models, arguments.cache, arguments.grids, arguments.only)
 
 
 if __name__ == "__main__":

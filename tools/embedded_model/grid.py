@@ -24,7 +24,10 @@ EXTRA_PROMPTS = (
     "rocket on black, 3d style",
     "pink frog, flat style",
     "a house on a green background",
-    "a kitten",
+    "a small dog on the left",
+    "a cat and a car",
+    "a tiger left of a pear",
+    "a guitar above a drum",
 )
 
 
@@ -41,7 +44,7 @@ class Predictor(Protocol):
 
 
 def training_prompts() -> list[str]:
-    """Every other concept in alternating styles, then the extra prompts."""
+    """Every other trained concept in alternating styles, then the extra prompts."""
     rows = enumerate(TRAINED[::2])
     styles = [style for style in STYLES if style.draws > 0]
     concepts = [f"{concept.name}, {styles[index % len(styles)].words}" for index, concept in rows]
@@ -90,5 +93,5 @@ def _decode(latents: Tensor, cache: Path) -> Tensor:
         vae.load_state_dict(torch.load(path)["vae"])
         parts = torch.split(latents / vae.config.scaling_factor, 8)
         return torch.cat([vae.decode(part).sample for part in parts])
-    state = torch.load(cache / "latents.pt")
+    state = torch.load(cache / "pca.pt")
     return BlockPca(state["weight"], state["bias"]).decode(latents)

@@ -1,11 +1,11 @@
-"""Composes training pictures once and caches their latents, so that UNet steps touch no pixels.
+"""Composes training pictures batch by batch and encodes them with the closed-form encoder.
 
-Knows pictures and the closed-form encoder; must not know captions' tokens or the UNet.
+Knows pictures and the encoder; must not know captions' tokens or the UNet.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,43 +13,33 @@ import torch
 from torch import Tensor
 
 from tools.embedded_model.block_pca import BlockPca, fit_block_pca
-from tools.embedded_model.compose import Look, caption, draw_look, paint
-from tools.embedded_model.concepts import COLOURS, CONCEPTS, STYLES, TINTS
+from tools.embedded_model.captions import caption
+from tools.embedded_model.compose import draw_look, paint
+from tools.embedded_model.concepts import CONCEPTS, STYLES
 from tools.embedded_model.data import Picture, read_pack
+from tools.embedded_model.scenes import draw_canvas, draw_scene, paint_scene
 
 log = logging.getLogger(__name__)
 
-VARIANTS = 200
-NONE = -1
-GROUNDS = tuple(COLOURS)
+PCA_FILE = "pca.pt"
+# Optional, in the cache folder: concept name → how often it is drawn, 1 if not named.
+WEIGHTS_FILE = "draws.json"
 
 
-@dataclass(frozen=True, slots=True)
-class LatentSet:
-    """latents (N, 4, 16, 16) float16; labels (N, 4) int: concept, style, tint, ground; -1: none."""
+def ensure_pca(cache: Path, pack: Path, seed: int = 0) -> BlockPca:
+    """Fit the encoder on looks of the concepts' drawings, once.
 
-    latents: Tensor
-    labels: np.ndarray
-
-    def captions(self, rows: Sequence[int], random: np.random.Generator) -> list[str]:
-        """A fresh caption of each row."""
-        texts = []
-        for row in rows:
-            concept, style, tint, ground = (int(value) for value in self.labels[row])
-            tint_word = None if tint == NONE else TINTS[tint]
-            ground_word = None if ground == NONE else GROUNDS[ground]
-            texts.append(caption(CONCEPTS[concept], STYLES[style], tint_word, ground_word, random))
-        return texts
-
-
-def row_weights(labels: np.ndarray) -> np.ndarray:
-    """Labels (N, 4) → probability of drawing each row (N,), by style, and none postponed."""
-    counts = np.bincount(labels[:, 1], minlength=len(STYLES))
-    by_style = np.array([style.draws for style in STYLES]) / counts.clip(1)
-    by_concept = np.array([not concept.is_postponed for concept in CONCEPTS])
-    weights: np.ndarray = by_style[labels[:, 1]] * by_concept[labels[:, 0]]
-    weights /= weights.sum()
-    return weights
+    Decoder and UNet are trained on its latents: a new fit makes both worthless.
+    """
+    path = cache / PCA_FILE
+    if not path.is_file():
+        random = np.random.default_rng(seed)
+        drawings = concept_pictures(read_pack(pack))
+        pca = fit_block_pca(paint(p.rgba, draw_look(random)) for p in drawings.values())
+        torch.save({"weight": pca.weight, "bias": pca.bias}, path)
+        log.info("Fitted the encoder on %d drawings", len(drawings))
+    state = torch.load(path)
+    return BlockPca(state["weight"], state["bias"])
 
 
 def concept_pictures(pictures: Sequence[Picture]) -> dict[tuple[int, int], Picture]:
@@ -62,38 +52,36 @@ def concept_pictures(pictures: Sequence[Picture]) -> dict[tuple[int, int], Pictu
     }
 
 
-def ensure_latents(cache: Path, pack: Path, seed: int = 0) -> tuple[LatentSet, BlockPca]:
-    """Compose `VARIANTS` pictures of every drawing and encode them, once."""
-    path = cache / "latents.pt"
-    if not path.is_file():
-        drawings = concept_pictures(read_pack(pack))
-        random = np.random.default_rng(seed)
-        sample = (paint(picture.rgba, draw_look(random)) for picture in drawings.values())
-        pca = fit_block_pca(sample)
-        latents, labels = _encode_all(drawings, pca, random)
-        state = {"latents": latents, "labels": labels, "weight": pca.weight, "bias": pca.bias}
-        torch.save(state, path)
-        log.info("Cached %d latents", len(latents))
-    state = torch.load(path)
-    labels = state["labels"].numpy()
-    return LatentSet(state["latents"], labels), BlockPca(state["weight"], state["bias"])
+def read_weights(cache: Path, *, is_everything: bool = False) -> np.ndarray:
+    """Chance of drawing each concept (concepts,) float64, summing to 1.
+
+    Postponed concepts are drawn only if `is_everything`.
+    """
+    path = cache / WEIGHTS_FILE
+    factors = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    wanted = [is_everything or not concept.is_postponed for concept in CONCEPTS]
+    weights = np.array([factors.get(concept.name, 1.0) for concept in CONCEPTS]) * wanted
+    return np.asarray(weights / weights.sum())
 
 
-def _encode_all(
-    drawings: dict[tuple[int, int], Picture], pca: BlockPca, random: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    latents, labels = [], []
-    for (concept, style), picture in drawings.items():
-        looks = [draw_look(random) for _ in range(VARIANTS)]
-        pixels = np.stack([paint(picture.rgba, look) for look in looks])
-        latents.append(pca.encode(to_tensor(pixels)).half())
-        labels += [(concept, style, *_colour_labels(look)) for look in looks]
-    return torch.cat(latents), torch.tensor(labels)
-
-
-def _colour_labels(look: Look) -> Iterator[int]:
-    yield NONE if look.tint is None else TINTS.index(look.tint)
-    yield NONE if look.background is None else GROUNDS.index(look.background)
+def feed(
+    drawings: dict[tuple[int, int], Picture],
+    pca: BlockPca,
+    weights: np.ndarray,
+    count: int,
+    random: np.random.Generator,
+) -> Iterator[tuple[Tensor, list[str]]]:
+    """Endless batches: latents (count, 4, h, w) float32 of one canvas each, and their captions."""
+    draws = np.array([style.draws for style in STYLES])
+    while True:
+        canvas = draw_canvas(random)
+        pictures, captions = [], []
+        for index in random.choice(len(STYLES), count, p=draws / draws.sum()):
+            scene = draw_scene(canvas, weights, random)
+            parts = [drawings[part.concept, int(index)].rgba for part in scene.parts]
+            pictures.append(paint_scene(parts, scene))
+            captions.append(caption(scene, STYLES[int(index)], random))
+        yield pca.encode(to_tensor(np.stack(pictures))), captions
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:

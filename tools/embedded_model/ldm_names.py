@@ -85,11 +85,16 @@ def to_ldm(
 ) -> dict[str, Tensor]:
     """Merge three diffusers state dicts into one checkpoint's; raises ValueError on a clash."""
     pairs = [(UNET_PREFIX + unet_name(name), weight) for name, weight in unet.items()]
-    pairs += [(VAE_PREFIX + vae_name(name), _vae_shape(name, w)) for name, w in vae.items()]
+    pairs += [(VAE_PREFIX + name, weight) for name, weight in vae_to_ldm(vae).items()]
     # Some transformers versions keep the `text_model.` prefix in state dicts, some drop it.
     pairs += [(TEXT_PREFIX + name.removeprefix("text_model."), w) for name, w in text.items()]
     _refuse_clashes(name for name, _ in pairs)
     return dict(pairs)
+
+
+def vae_to_ldm(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An AutoencoderKL's state dict as separate VAE files hold it, without a prefix."""
+    return {vae_name(name): _vae_shape(name, weight) for name, weight in vae.items()}
 
 
 def _unet_place(name: str) -> tuple[str, str]:

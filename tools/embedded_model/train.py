@@ -1,7 +1,7 @@
 """Does the whole thing: `python -m tools.embedded_model.train --minutes 120`.
 
-Data, token table, latents, decoder, UNet with text tower, export, evaluation, in this order; each
-part resumes where a killed run left it. A sixth of the time goes to the decoder.
+Data, token table, decoder, UNet with text tower, CLIP, further decoders, samples, export,
+evaluation, in this order; each part resumes where a killed run left it.
 """
 
 import argparse
@@ -10,29 +10,39 @@ from pathlib import Path
 
 import torch
 
-from tools.embedded_model import evaluate, export, unet, vae
+from tools.embedded_model import adapt, clip, decoders, evaluate, export, unet, vae
 from tools.embedded_model.data import ensure_pack
-from tools.embedded_model.latents import ensure_latents
+from tools.embedded_model.latents import ensure_pca
 from tools.embedded_model.mixed import Plan
 from tools.embedded_model.text import ensure_table
 
-DECODER_SHARE = 1 / 6
+# Shares of the time; the UNet takes what is left.
+DECODER_SHARE = 0.15
+CLIP_SHARE = 0.1
+FURTHER_DECODERS_SHARE = 0.04
+SAMPLES_SHARE = 0.05
 # (batch, rate) measured on one CPU core and planned for a GPU.
-UNET_BATCH = {"cpu": (32, 1e-3), "cuda": (512, 1e-3)}
+UNET_BATCH = {"cpu": (64, 1e-3), "cuda": (512, 1e-3)}
 VAE_BATCH = {"cpu": (4, 1e-3), "cuda": (64, 1e-3)}
+CLIP_BATCH = (128, 1e-3)
 
 
-def train(minutes: float, cache: Path, folder: Path, device: torch.device) -> None:
-    """Train for `minutes` in all and leave the checkpoint in `folder`."""
+def train(minutes: float, cache: Path, models: Path, device: torch.device) -> None:
+    """Train for `minutes` in all and leave everything in the folders of `models`."""
     cache.mkdir(parents=True, exist_ok=True)
     ensure_table(cache)
-    ensure_latents(cache, ensure_pack(cache))
-    decoder_minutes = minutes * DECODER_SHARE
-    vae.train(cache, Plan(decoder_minutes, *VAE_BATCH[device.type]), device)
-    unet.train(cache, Plan(minutes - decoder_minutes, *UNET_BATCH[device.type]), device)
-    path = export.export(cache, folder)
+    ensure_pca(cache, ensure_pack(cache))
+    rest = 1 - DECODER_SHARE - CLIP_SHARE - FURTHER_DECODERS_SHARE - SAMPLES_SHARE
+    vae.train(cache, Plan(minutes * DECODER_SHARE, *VAE_BATCH[device.type]), device)
+    plan = Plan(minutes * rest, *UNET_BATCH[device.type])
+    unet.train(cache, plan, device, is_everything=device.type == "cuda")
+    path = export.export(cache, models / "Stable-diffusion")
     export.check(path, cache)
-    evaluate.report(path, cache, Path("docs/images/embedded-model-grid.png"))
+    clip.train(cache, Plan(minutes * CLIP_SHARE, *CLIP_BATCH), device)
+    clip.export(cache, models / "CLIP")
+    decoders.make(cache, models, minutes * FURTHER_DECODERS_SHARE / 1.25, device)
+    adapt.make(cache, models, minutes * SAMPLES_SHARE / 2, device)
+    evaluate.report(models, cache, Path("docs/images/embedded"))
 
 
 def main() -> None:
@@ -40,12 +50,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--cache", type=Path, default=Path(".cache/embedded_model"))
-    parser.add_argument("--folder", type=Path, default=Path("models/Stable-diffusion"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     device = torch.device(arguments.device)
-    train(arguments.minutes, arguments.cache, arguments.folder, device)
+    train(arguments.minutes, arguments.cache, arguments.models, device)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ CPU and CUDA take the same path; resumes from vae.pt. Must not know captions or 
 
 import argparse
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from tools.embedded_model.compose import draw_look, paint
 from tools.embedded_model.concepts import CONCEPTS, STYLES
 from tools.embedded_model.data import Picture, ensure_pack, read_pack
 from tools.embedded_model.grid import tile, to_pixels
-from tools.embedded_model.latents import ensure_latents, to_tensor
-from tools.embedded_model.mixed import MixedTraining, Plan, save_state
+from tools.embedded_model.latents import ensure_pca, to_tensor
+from tools.embedded_model.mixed import MixedTraining, Plan, clock, save_state
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ def train(cache: Path, plan: Plan, device: torch.device) -> None:
     """Train until `plan.minutes` are used up; save, measure and draw on the way."""
     torch.manual_seed(plan.seed)
     pack = ensure_pack(cache)
-    _, pca = ensure_latents(cache, pack, plan.seed)
+    pca = ensure_pca(cache, pack, plan.seed)
     concepts, others, held_out = split_pictures(read_pack(pack))
     vae = build_vae()
     write_encoder(vae, pca)
@@ -89,10 +88,10 @@ def train(cache: Path, plan: Plan, device: torch.device) -> None:
     random = np.random.default_rng(plan.seed + training.steps)
     saved, losses = training.seconds, []
     while not training.is_over:
-        started = time.monotonic()
-        images = _draw_batch(concepts, others, plan.batch, random)
+        started = clock(device)
+        images = draw_batch(concepts, others, plan.batch, random)
         losses.append(_step(vae, pca, images, training))
-        training.seconds += time.monotonic() - started
+        training.seconds += clock(device) - started
         if training.steps % 50 == 0:
             left = plan.minutes - training.seconds / 60
             log.info("vae %d loss %.4f, %.1f min left", training.steps, np.mean(losses), left)
@@ -105,7 +104,7 @@ def train(cache: Path, plan: Plan, device: torch.device) -> None:
     _inspect(vae, pca, training, held_out, concepts, cache)
 
 
-def _draw_batch(
+def draw_batch(
     concepts: Sequence[Picture], others: Sequence[Picture], count: int, random: np.random.Generator
 ) -> Tensor:
     painted = []

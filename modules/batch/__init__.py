@@ -1,0 +1,6 @@
+"""Many pictures, one after another: which, with which mask, to where, and what became of each."""
+
+from modules.batch.plan import Item, find_masks, list_pictures, plan_items
+from modules.batch.run import BatchRun, Progress
+
+__all__ = ["BatchRun", "Item", "Progress", "find_masks", "list_pictures", "plan_items"]

@@ -1,0 +1,196 @@
+"""Putting adapters on a loaded model and taking them off again, bit by bit exactly.
+
+The model's own weights are never written to: a changed layer gets another tensor in their place,
+and its own back afterwards. Changed tensors are kept on the model until other adapters are asked
+for, so what stays the same from job to job costs nothing, and a layer is computed anew only where
+one of its own adapters changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+
+from modules.model_manager.adapters.file import Adapter
+from modules.model_manager.adapters.layers import Layer, Layers
+from modules.model_manager.adapters.merge import Dose, merged_bias, merged_weight, storage_dtype
+from modules.pipelines.sd import StableDiffusion
+
+log = logging.getLogger(__name__)
+
+FEW: Final = 0.5
+"""An adapter of whose layers fewer fit was made for another family, and is left out."""
+
+Slot = tuple[torch.nn.Module, str]
+"""A module and "weight" or "bias"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One adapter and how much of it the UNet and the text encoders get."""
+
+    adapter: Adapter
+    te: float = 1.0
+    unet: float = 1.0
+    rank: int | None = None
+    """Ranks to use (DyLoRA); None: all."""
+
+    @property
+    def key(self) -> Hashable:
+        """Tells two uses apart."""
+        adapter = self.adapter
+        return (adapter.path, adapter.stamp, self.te, self.unet, self.rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How many layers of an adapter a model has, in the right shape."""
+
+    fitting: int
+    total: int
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the adapter was put on."""
+        return self.fitting > 0 and self.fitting >= FEW * self.total
+
+
+@dataclass(slots=True)
+class _Changed:
+    recipe: Hashable
+    tensor: torch.nn.Parameter
+
+
+@dataclass(slots=True)
+class Wardrobe:
+    """What one model wears, and what it wore last. Lies on the pipeline, and goes with it."""
+
+    layers: Layers
+    own: dict[Slot, torch.nn.Parameter | None] = field(default_factory=dict)
+    """The model's own tensors that are replaced now; empty: it wears nothing."""
+    changed: dict[Slot, _Changed] = field(default_factory=dict)
+
+
+def put_on(pipeline: StableDiffusion, uses: Sequence[Use]) -> list[Fit]:
+    """Let the model wear exactly `uses`; one Fit each. An adapter that hardly fits is left out.
+
+    On an exception (out of memory) the model wears nothing.
+    """
+    take_off(pipeline)
+    wardrobe = _wardrobe(pipeline)
+    fits, doses = _doses(wardrobe.layers, uses)
+    recipes = {layer: tuple(key for key, _ in parts) for layer, parts in doses.items()}
+    wanted = {slot: layer for layer, parts in doses.items() for slot in _slots(layer, parts)}
+    for slot in [slot for slot in wardrobe.changed if slot not in wanted]:
+        del wardrobe.changed[slot]
+    with torch.no_grad():
+        for slot, layer in wanted.items():
+            _prepare(wardrobe, slot, recipes[layer], [dose for _, dose in doses[layer]],
+                     pipeline.dtype)  # fmt: skip
+    for slot in wanted:
+        module, name = slot
+        wardrobe.own[slot] = module._parameters[name]
+        module._parameters[name] = wardrobe.changed[slot].tensor
+    return fits
+
+
+def take_off(pipeline: StableDiffusion) -> None:
+    """Give the model its own weights back: the same tensors, which nothing has written to."""
+    wardrobe = pipeline.wardrobe
+    if not isinstance(wardrobe, Wardrobe):
+        return
+    for (module, name), own in wardrobe.own.items():
+        module._parameters[name] = own
+    wardrobe.own.clear()
+
+
+def text_key(uses: Iterable[Use], fits: Iterable[Fit]) -> Hashable:
+    """What of `uses` changes the encoding of prompts, for caches."""
+    return tuple(
+        (use.adapter.path, use.adapter.stamp, use.te, use.rank)
+        for use, fit in zip(uses, fits, strict=True)
+        if use.te and fit.is_worn and any(name.startswith("te") for name in use.adapter.layers)
+    )
+
+
+def _wardrobe(pipeline: StableDiffusion) -> Wardrobe:
+    if not isinstance(pipeline.wardrobe, Wardrobe):
+        pipeline.wardrobe = Wardrobe(Layers(pipeline))
+    return pipeline.wardrobe
+
+
+def _doses(
+    layers: Layers, uses: Sequence[Use]
+) -> tuple[list[Fit], dict[Layer, list[tuple[Hashable, Dose]]]]:
+    """Of each layer, the adapters that change it; in the order of `uses`."""
+    fits: list[Fit] = []
+    doses: defaultdict[Layer, list[tuple[Hashable, Dose]]] = defaultdict(list)
+    for use in uses:
+        found = [
+            (layer, patch)
+            for name, patch in use.adapter.layers.items()
+            if (layer := layers.find(name)) is not None
+            and (patch.weight is None or patch.weight.fits(_weight(layer).shape))
+            and (patch.bias is None or patch.bias.numel() == _weight(layer).shape[0])
+        ]
+        fit = Fit(len(found), len(use.adapter.layers))
+        fits.append(fit)
+        if not fit.is_worn:
+            continue
+        for layer, patch in found:
+            multiplier = use.te if layer.part == "text" else use.unet
+            if multiplier:
+                key = (use.adapter.path, use.adapter.stamp, multiplier, use.rank)
+                doses[layer].append((key, Dose(patch, multiplier, use.rank)))
+    return fits, doses
+
+
+def _slots(layer: Layer, parts: Sequence[tuple[Hashable, Dose]]) -> Iterable[Slot]:
+    if any(dose.patch.weight is not None for _, dose in parts):
+        yield layer.module, "weight"
+    if any(dose.patch.bias is not None for _, dose in parts) and "bias" in layer.module._parameters:
+        yield layer.module, "bias"
+
+
+def _prepare(
+    wardrobe: Wardrobe, slot: Slot, recipe: Hashable, doses: Sequence[Dose], compute: torch.dtype
+) -> None:
+    """Have the changed tensor of `slot` ready; one whose recipe did not change is ready."""
+    module, name = slot
+    own, weight = module._parameters[name], module._parameters["weight"]
+    assert weight is not None
+    before = wardrobe.changed.get(slot)
+    model = weight if own is None else own
+    shape = weight.shape[:1] if own is None else own.shape
+    dtype = storage_dtype(model, compute)
+    is_alike = (
+        before is not None
+        and before.tensor.shape == shape
+        and before.tensor.dtype == dtype
+        and before.tensor.device == weight.device
+    )
+    if is_alike and before is not None and before.recipe == recipe:
+        return
+    if is_alike and before is not None:
+        tensor = before.tensor
+        del wardrobe.changed[slot]  # half-written tensors are not kept where this fails
+    else:
+        wardrobe.changed.pop(slot, None)
+        empty = torch.empty(shape, dtype=dtype, device=weight.device)
+        tensor = torch.nn.Parameter(empty, requires_grad=False)
+    if name == "bias":
+        merged_bias(own, doses, tensor.data)
+    else:
+        merged_weight(weight.data, doses, tensor.data)
+    wardrobe.changed[slot] = _Changed(recipe, tensor)
+
+
+def _weight(layer: Layer) -> torch.Tensor:
+    weight = layer.module._parameters["weight"]
+    assert weight is not None
+    return weight
