@@ -78,9 +78,9 @@ def read_embedding(path: Path, *, allow_pickles: bool) -> Embedding:
         elif suffix == ".safetensors":
             content = _read_safetensors(path)
         else:
-            from modules.model_manager.pickle_file import read_pickle  # torch
+            from modules.model_manager.pickle_file import read_small  # torch
 
-            content = read_pickle(path, allowed=allow_pickles)
+            content = read_small(path, allowed=allow_pickles)
     except OSError as error:
         raise ModelError(path, f"cannot be read ({error.strerror or error}).") from error
     return _embedding(path, content)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from modules.core.errors import ModelError
-from modules.model_manager.pickle_file import PICKLES, read_pickle
+from modules.model_manager.pickle_file import PICKLES, read_small
 from modules.model_manager.tensor_file import open_tensors, read_tensors
 from modules.pipelines.sd import StableDiffusion
 
@@ -62,7 +62,7 @@ def read_hypernetwork(path: Path, *, allow_pickles: bool) -> Hypernetwork:
     """Read a file. Raises ModelError where it is damaged, none, or a pickle that is not allowed."""
     content: Any
     if path.suffix.lower() in PICKLES:
-        content = read_pickle(path, allowed=allow_pickles)
+        content = read_small(path, allowed=allow_pickles)
     else:
         content = _read_safetensors(path)
     if not isinstance(content, Mapping):

@@ -21,6 +21,7 @@ import torch
 from modules.core.errors import ModelError
 from modules.model_manager.check import PICKLES, check_pickle
 from modules.model_manager.pickle_worker import STRUCTURE
+from modules.model_manager.tensor_archive import NotPlain, is_archive, read_archive
 from modules.model_manager.tensor_file import read_tensors
 from modules.model_manager.tensor_header import TensorFile, open_tensors
 
@@ -30,6 +31,7 @@ __all__ = [
     "converted_checkpoint",
     "opened",
     "read_pickle",
+    "read_small",
     "read_state_dict",
 ]
 
@@ -47,6 +49,26 @@ def read_pickle(path: Path, *, allowed: bool) -> Any:
     with converted(path, allowed=allowed) as file:
         tensors = read_tensors(file, file.entries, torch.device("cpu"))
         return _rebuild(json.loads(file.metadata[STRUCTURE]), tensors.__getitem__)
+
+
+def read_small(path: Path, *, allowed: bool) -> Any:
+    """`read_pickle`, but an archive of nothing but containers and tensors needs no permission.
+
+    It is read as data, without unpickling. Raises ModelError as `read_pickle`, and names what
+    the file holds beyond data where that is why it needs permission.
+    """
+    reason = "is an old pickle, from before torch 1.6"
+    try:
+        if is_archive(path):
+            return read_archive(path)
+    except OSError as error:
+        raise ModelError(path, f"cannot be read ({error.strerror or error}).") from error
+    except NotPlain as error:
+        reason = f"holds more than data ({error})"
+    try:
+        return read_pickle(path, allowed=allowed)
+    except ModelError as error:
+        raise ModelError(path, f"{reason}; it {error.reason}") from error
 
 
 def read_state_dict(path: Path, *, allowed: bool) -> dict[str, torch.Tensor]:

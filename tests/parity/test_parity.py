@@ -48,7 +48,6 @@ def test_picture_and_infotext_equal_those_of_a1111(case: str, services: Services
     body = body_class.model_validate({k: v for k, v in asked.items() if v is not None})
     values = only_parameters(body) | {"sampler_name": body.sampler_name or body.sampler_index}
     settings = Settings(None)
-    settings.update({"allow_pickles": True})  # some embeddings and hypernetworks are .pt
     request = prepare_request(
         values,
         kind="img2img" if is_img2img else "txt2img",
