@@ -107,7 +107,7 @@ class StableDiffusion:
     def predict(self, x: torch.Tensor, t: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """See `base.Pipeline`."""
         device, dtype = self.device, self.dtype
-        if self.spec.in_channels != self.spec.latent_channels:
+        if self.spec.in_channels != x.shape[1]:
             x = torch.cat((x, self._beside(cond).to(x)), dim=1)
         (answer,) = self.networks.unet(
             x.to(device, dtype),
@@ -123,7 +123,8 @@ class StableDiffusion:
         self, image: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> torch.Tensor:
         """See `base.Pipeline`."""
-        latent = self._finite(lambda vae: _encode(vae, image, generators))
+        mean, deviation = self._finite(lambda vae: _encode(vae, image))
+        latent = _sampled(mean, deviation, generators) if generators else mean
         return latent * self.spec.scale_factor
 
     @torch.no_grad()
@@ -232,16 +233,18 @@ def _skip(encoder: TextEncoder, options: EncodeOptions) -> int:
     return options.clip_skip if is_free or fixed is None else fixed
 
 
-def _encode(
-    vae: AutoencoderKL, image: torch.Tensor, generators: Sequence[torch.Generator]
-) -> torch.Tensor:
+def _encode(vae: AutoencoderKL, image: torch.Tensor) -> torch.Tensor:
+    """(2, B, C, h, w): mean and standard deviation of the posterior."""
     posterior = vae.encode(image.to(vae.device, vae.dtype)).latent_dist
-    mean, deviation = posterior.mode().float(), posterior.std.float()
-    if not generators:
-        return cast(torch.Tensor, mean)
+    return torch.stack((posterior.mode().float(), posterior.std.float()))
+
+
+def _sampled(
+    mean: torch.Tensor, deviation: torch.Tensor, generators: Sequence[torch.Generator]
+) -> torch.Tensor:
     shape = mean.shape[1:]
     noise = torch.stack([torch.randn(shape, generator=g, device=g.device) for g in generators])
-    return cast(torch.Tensor, mean + deviation * noise.to(mean))
+    return mean + deviation * noise.to(mean)
 
 
 def _decode(vae: AutoencoderKL, latent: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,7 @@ from modules.processing.soft_inpaint import overlay_masks
 from modules.processing.stage import CELL, Batch, Stage
 from modules.sampling.noise import ImageNoise
 from modules.sampling.run import SamplePlan, img2img_steps, prompt_steps, sample_from
+from modules.sampling.table import find_sampler
 
 
 def from_pictures(
@@ -90,8 +91,10 @@ def _sampled(
     stage.call("process_before_every_sampling", stage.p, init, first)
     strength = params.denoising_strength
     start = start_from(stage, batch, init, strength, fix_steps=settings["img2img_fix_steps"])
-    walked = img2img_steps(params.steps, start.denoising_strength, start.fix_steps)[1] + 1
-    stage.report.begin_pass("Sampling", walked)
+    walked = img2img_steps(params.steps, start.denoising_strength, start.fix_steps)[1]
+    if find_sampler(plan.sampler).levels != "timesteps":
+        walked += 1
+    stage.report.begin_pass("Sampling", max(walked, 1))
     model = sampled_model(stage, batch)
     return run_pass(
         stage,

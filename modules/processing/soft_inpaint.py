@@ -41,10 +41,12 @@ def mix(soft: SoftInpaint, kept: Tensor, painted: Tensor, share: Tensor) -> Tens
     """
     mixed = torch.lerp(kept, painted, share)
     power = soft.inpaint_detail_preservation
-    lengths = [x.norm(dim=1, keepdim=True).double() ** power for x in (kept, painted)]
-    wanted = torch.lerp(lengths[0], lengths[1], share.double()) ** (1 / power)
-    scale: Tensor = (wanted / (mixed.norm(dim=1, keepdim=True).double() + _TINY)).to(mixed)
-    return mixed * scale
+    lengths = [x.norm(dim=1, keepdim=True) for x in (kept, painted)]
+    longest = torch.maximum(*lengths) + _TINY  # powers of what is at most 1 stay finite
+    powers = [(length / longest) ** power for length in lengths]
+    wanted = longest * torch.lerp(powers[0], powers[1], share) ** (1 / power)
+    result: Tensor = mixed * (wanted / (mixed.norm(dim=1, keepdim=True) + _TINY))
+    return result
 
 
 def overlay_masks(

@@ -47,6 +47,18 @@ def test_txt2img_with_hires_fix_and_overrides(api: webuiapi.WebUIApi, app: App) 
     assert request.settings == {"CLIP_stop_at_last_layers": 2}
 
 
+def test_img2img_with_mask(api: webuiapi.WebUIApi, app: App) -> None:
+    picture = Image.new("RGB", (64, 64), "red")
+    result = api.img2img(
+        images=[picture], mask_image=picture.convert("L"), mask_blur=2, inpainting_fill=1,
+        prompt="a cat", width=64, height=64, seed=7,
+    )  # fmt: skip
+    assert result.image.size == (64, 64)
+    assert result.parameters["init_images"] is None
+    params: Any = app.jobs.finished()[0].request.params
+    assert (params.blur, params.inpainting_fill, params.inpaint_full_res) == ((2, 2), 1, True)
+
+
 def test_mistakes_are_told(api: webuiapi.WebUIApi) -> None:
     with pytest.raises(RuntimeError, match="did you mean") as raised:
         small(api, sampler_name="Eular")
@@ -77,7 +89,7 @@ def test_lists(api: webuiapi.WebUIApi) -> None:
     assert api.get_latent_upscale_modes()[0] == {"name": "Latent"}
     assert api.get_sd_vae()[0]["model_name"] == "vae.safetensors"
     assert api.get_prompt_styles()[0]["name"] == "Oil"
-    assert api.get_scripts() == {"txt2img": [], "img2img": []}
+    assert api.get_scripts() == {"txt2img": [], "img2img": ["soft inpainting"]}
     assert api.get_cmd_flags()["nowebui"] is False
     assert api.get_memory()["ram"]["total"] > 0
 

@@ -60,10 +60,11 @@ def test_encode_and_decode_keep_shape_and_range(tiny15: StableDiffusion) -> None
 def test_encoding_samples_only_with_a_generator(tiny15: StableDiffusion) -> None:
     image = torch.zeros(1, 3, 64, 64)
     mode = tiny15.encode_image(image)
-    one = tiny15.encode_image(image, torch.Generator().manual_seed(1))
-    same = tiny15.encode_image(image, torch.Generator().manual_seed(1))
+    one = tiny15.encode_image(image, [torch.Generator().manual_seed(1)])
+    both = tiny15.encode_image(image, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
     assert torch.equal(tiny15.encode_image(image), mode)
-    assert torch.equal(one, same)
+    assert torch.equal(one[0], both[0])
+    assert not torch.equal(both[0], both[1])
     assert not torch.equal(one, mode)
 
 

@@ -278,6 +278,14 @@ def test_colour_correction_brings_back_the_colours(own: Services) -> None:
     assert red[1] > red[0]
 
 
+def test_picture_before_colour_correction_is_saved_as_asked(own: Services, tmp_path: Path) -> None:
+    overrides = {"img2img_color_correction": True, "save_images_before_color_correction": True}
+    result = make(own, overrides, save=True)
+    names = [path.name for path in sorted(tmp_path.glob("outputs/img2img-images/**/*.png"))]
+    assert names == ["00000-7.png", "00001-7-before-color-correction.png"]
+    assert len(result.images) == 1
+
+
 def test_only_as_many_steps_as_the_strength_needs(own: Services) -> None:
     class Counting(SilentReport):
         steps: list[int]
@@ -288,9 +296,14 @@ def test_only_as_many_steps_as_the_strength_needs(own: Services) -> None:
         def step(self, step: int, preview: Any = None) -> None:
             self.steps.append(step)
 
-    for overrides, last in (({}, 5), ({"img2img_fix_steps": True}, 8)):
+    for sampler, overrides, last in (
+        ("Euler", {}, 5),
+        ("Euler", {"img2img_fix_steps": True}, 8),
+        ("DPM++ SDE", {}, 5),
+    ):
         report = Counting()
-        run_request(ask(own, overrides, steps=8, denoising_strength=0.5), own, report)
+        asked = {"sampler_name": sampler, "steps": 8, "denoising_strength": 0.5}
+        run_request(ask(own, overrides, **asked), own, report)
         assert report.steps[0] == report.steps[-1] == last
 
 
