@@ -215,10 +215,9 @@ class StableDiffusion:
         for dtype in self.vae_fallbacks:
             if torch.isfinite(result).all() or vae.dtype == torch.float32:
                 break
-            log.warning(
-                "The VAE overflowed in %s; it computes in %s from now on.", vae.dtype, dtype
-            )
-            vae.to(dtype)
+            formats = [str(each).removeprefix("torch.") for each in (vae.dtype, dtype)]
+            log.warning("The VAE overflowed in %s; it computes in %s from now on.", *formats)
+            torch.nn.Module.to(vae, dtype)  # diffusers' own says something that is not so
             result = use(vae)
         if not torch.isfinite(result).all():
             raise ModelError(
