@@ -143,7 +143,9 @@ def _read_header_text(path: Path, file: BinaryIO, size: int) -> bytes:
         raise ModelError(path, "is empty (0 bytes).")
     start = file.read(8)
     length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-    if size < 10 or length < 2 or start[:2] == b"PK" or start[:1] == b"\x80":
+    # A whole file's length may begin with these bytes too: 0x80 in every 32nd file.
+    is_pickle = length > size - 8 and start.startswith((b"PK", b"\x80"))
+    if size < 10 or length < 2 or is_pickle:
         raise ModelError(path, "is not a safetensors file.")
     if length > size - 8:
         raise ModelError(

@@ -55,7 +55,7 @@ def assemble(app: App) -> tuple[gr.Blocks, str]:
         header.build()
         with gr.Tabs(elem_id="tabs"):
             for name, label, tab in tabs:
-                with gr.Tab(label, id=name, elem_id=f"tab_{name}", render_children=True):
+                with gr.Tab(label, id=name, elem_id=f"tab_{name}"):
                     tab.build(header.state)
             for name, label, make in PLAIN_TABS:
                 with gr.Tab(label, id=name, elem_id=f"tab_{name}"):

@@ -102,10 +102,19 @@ class PictureTab(JobTab):
             for mode in self.modes
         ]
 
+    def recall(self, page: gr.Blocks, page_state: gr.Textbox) -> None:
+        """Bring back the pictures too."""
+        super().recall(page, page_state)
+        page.load(
+            outputs=[canvas.component for canvas in self.canvases.values()],
+            js=f"() => easel.canvas.restored('{self.tab}')",
+            **BROWSER,
+        )
+
     def build_controls(self) -> None:
         """Pictures on top, then what belongs to the mask, then size and sampling."""
         tab = self.tab
-        with gr.Tabs(elem_id=f"mode_{tab}", elem_classes=["easel-modes"]):
+        with gr.Tabs(elem_id=f"mode_{tab}", elem_classes=["easel-modes"], overflow_behavior="wrap"):
             for mode in self.modes:
                 with gr.Tab(mode.label, id=f"{tab}_{mode.name}_mode", elem_id=self._mode_id(mode)):
                     self._build_mode(mode)

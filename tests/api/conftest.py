@@ -23,7 +23,14 @@ from modules.core.hooks import Hooks
 from modules.core.paths import paths_of
 from modules.core.settings import Settings, SettingsView, known_settings
 from modules.jobs.queue import FunctionBackend, JobQueue
-from modules.model_manager import Catalogue, Hashes, ModelManager, VaeCatalogue
+from modules.model_manager import (
+    Catalogue,
+    FileKind,
+    Hashes,
+    Library,
+    ModelManager,
+    VaeCatalogue,
+)
 from modules.params.request import Request
 from modules.params.styles import Style, StyleDatabase
 from modules.processing.report import Report, Stop
@@ -86,6 +93,13 @@ def make_models(folder: Path) -> ModelManager:
         Catalogue([checkpoints], Hashes(folder / "hashes.json", enabled=False)),
         VaeCatalogue([vaes], [checkpoints], None),
         choose_cpu,
+        library=Library(
+            {
+                FileKind.LORA: [folder / "Lora"],
+                FileKind.EMBEDDING: [folder / "embeddings"],
+                FileKind.HYPERNETWORK: [folder / "hypernetworks"],
+            }
+        ),
         loader=loader,
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,29 @@ def test_refresh_finds_new_files(client: TestClient, tmp_path: Path) -> None:
     names = {one["model_name"] for one in client.get("/sdapi/v1/sd-models").json()}
     assert "new" in names
     assert len(client.get("/sdapi/v1/sd-vae").json()) == 2
+
+
+def test_networks(client: TestClient, tmp_path: Path, tiny_models: Path) -> None:
+    for folder in ("Lora", "embeddings", "hypernetworks"):
+        shutil.copytree(tiny_models / folder, tmp_path / "models" / folder, dirs_exist_ok=True)
+    (tmp_path / "models/embeddings/broken.safetensors").touch()
+    for name in ("loras", "embeddings"):
+        assert client.post(f"/sdapi/v1/refresh-{name}").json() is None
+    loras = client.get("/sdapi/v1/loras").json()
+    assert [one["name"] for one in loras] == ["t15ia3", "t15loha", "t15lokr", "t15lora"]
+    assert loras[3]["alias"] == "t15lora"
+    assert loras[3]["path"] == str(tmp_path / "models/Lora/t15lora.safetensors")
+    assert loras[3]["metadata"]["ss_tag_frequency"] == {"1_fox": {"fox": 10, "snow": 5}}
+    found = client.get("/sdapi/v1/embeddings").json()
+    assert found["loaded"]["t15embst"] | {"reason": None} == {
+        "step": None, "sd_checkpoint": None, "sd_checkpoint_name": None,
+        "shape": 32, "vectors": 2, "reason": None,
+    }  # fmt: skip
+    assert found["loaded"]["t15emb"]["step"] == 10
+    assert "is empty" in found["skipped"]["broken"]["reason"]
+    assert client.get("/sdapi/v1/hypernetworks").json() == [
+        {"name": "t15hn", "path": str(tmp_path / "models/hypernetworks/t15hn.pt")}
+    ]
 
 
 def test_styles(client: TestClient) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,6 +216,17 @@ def test_failed_job_tells_why(make_app: Any) -> None:
 def test_token_count(client: TestClient, prompt: str, expected: tuple[int, int]) -> None:
     reply = client.post("/easel/v1/token-count", json={"prompt": prompt, "steps": 20}).json()
     assert (reply["count"], reply["limit"]) == expected
+
+
+def test_token_count_counts_the_vectors_of_embeddings(client: TestClient, tmp_path: Path) -> None:
+    folder = tmp_path / "models/embeddings"
+    folder.mkdir(parents=True, exist_ok=True)
+    header = b'{"emb_params":{"dtype":"F32","shape":[9,2],"data_offsets":[0,72]}}'
+    (folder / "zqx.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(72))
+    client.post("/sdapi/v1/refresh-embeddings")
+    reply = client.post("/easel/v1/token-count", json={"prompt": "a (zqx:1.2), b"}).json()
+    assert reply["count"] == 12
+
 
 
 def test_internal_progress_follows_one_task(

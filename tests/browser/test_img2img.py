@@ -1,11 +1,13 @@
-"""Pictures in, pictures out: masks drawn with the mouse, pictures sent, kept, pasted, in batches."""
+"""Pictures in, pictures out: masks drawn with the mouse, pictures sent, kept, in batches."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
+import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +75,33 @@ def paint(visitor: Any, editor: str, dx: int = 40) -> None:
     visitor.page.mouse.down()
     visitor.page.mouse.move(x + dx, y, steps=5)
     visitor.page.mouse.up()
-    visitor.page.locator(f"#{editor} button[aria-label=Undo]:not([disabled])").wait_for()
+    wait_until(visitor, lambda: marked_box(visitor, editor) is not None)
 
 
 def value(visitor: Any, element: str) -> Any:
     return visitor.page.evaluate("id => easel.canvas.get(id)", element)
+
+
+def wait_until(visitor: Any, holds: Callable[[], bool]) -> None:
+    """An editor loads and draws by and by; software rendering takes seconds."""
+    until = time.monotonic() + 45
+    while not holds():
+        assert time.monotonic() < until
+        visitor.page.wait_for_timeout(200)
+
+
+def marked_box(visitor: Any, editor: str) -> tuple[int, int, int, int] | None:
+    return layer_box(value(visitor, editor))
+
+
+def kept_box(visitor: Any) -> tuple[int, int, int, int] | None:
+    """Of the mask that the browser remembers."""
+    return layer_box(visitor.page.evaluate("easel.local.get('canvas.inpaint', {}).inpaint_canvas"))
+
+
+def layer_box(held: Any) -> tuple[int, int, int, int] | None:
+    layers = (held or {}).get("layers") or []
+    return fetched(layers[0]["url"]).getchannel("A").getbbox() if layers else None
 
 
 def fetched(url: str) -> Image.Image:
@@ -131,16 +155,11 @@ def test_mask_survives_other_tabs_and_a_reload(visitor: Any, picture: Path) -> N
     open_mode(visitor, "inpaint", "inpaint")
     after = fetched(value(visitor, "inpaint_canvas")["layers"][0]["url"])
     assert ImageChops.difference(before, after).getbbox() is None
-    visitor.page.wait_for_function(
-        "easel.local.get('canvas.inpaint', {}).inpaint_canvas?.layers?.length > 0"
-    )
+    wanted = before.getchannel("A").getbbox()
+    wait_until(visitor, lambda: kept_box(visitor) == wanted)
     visitor.reload()
-    visitor.page.locator("#inpaint_canvas canvas").first.wait_for()
-    visitor.page.wait_for_function(
-        "async () => (await easel.canvas.get('inpaint_canvas'))?.layers?.length > 0"
-    )
-    kept = fetched(value(visitor, "inpaint_canvas")["layers"][0]["url"])
-    assert kept.getchannel("A").getbbox() == before.getchannel("A").getbbox()
+    visitor.page.locator("#inpaint_canvas[data-restored]").wait_for()
+    wait_until(visitor, lambda: marked_box(visitor, "inpaint_canvas") == wanted)
 
 
 def test_nothing_marked_is_told_beside_the_picture(visitor: Any, picture: Path) -> None:
@@ -161,7 +180,6 @@ def test_brush_keys_change_its_size_and_undo_takes_back(visitor: Any, picture: P
     larger = visitor.page.evaluate(size)
     visitor.page.keyboard.press("q")
     visitor.page.wait_for_function(f"{size} < {larger}")
-    visitor.page.locator("#inpaint_canvas .size_picker").wait_for(state="detached")
     paint(visitor, "inpaint_canvas")
     visitor.page.keyboard.press("Control+z")
     visitor.page.locator("#inpaint_canvas button[aria-label=Redo]:not([disabled])").wait_for()

@@ -118,6 +118,13 @@ def test_damaged_header_is_named(tmp_path: Path, row: object, words: str) -> Non
         open_tensors(path)
 
 
+@pytest.mark.parametrize("length", [0x80, 0x4B50])
+def test_length_that_begins_like_a_pickle_or_a_zip_is_a_length(tmp_path: Path, length: int) -> None:
+    text = json.dumps({"a": ROW}).encode().ljust(length)
+    path = with_header(tmp_path / "whole.safetensors", text, bytes(8))
+    assert open_tensors(path).shape("a") == (2,)
+
+
 def test_missing_file_is_a_model_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         open_tensors(tmp_path / "gone.safetensors")

@@ -146,9 +146,10 @@ def _batches(
     pca: BlockPca = ensure_pca(cache, pack)
     drawings: dict[tuple[int, int], Picture] = concept_pictures(read_pack(pack))
     styles = [index for index, style in enumerate(STYLES) if style.draws > 0]
+    known = [index for index, concept in enumerate(CONCEPTS) if not concept.is_postponed]
     random = np.random.default_rng(plan.seed)
     while True:
-        concepts = random.integers(len(CONCEPTS), size=plan.batch)
+        concepts = random.choice(known, plan.batch)
         chosen = [(int(c), int(random.choice(styles))) for c in concepts]
         painted = np.stack([draw(drawings[key].rgba, random) for key in chosen])
         article = ["a " if random.random() < 0.5 else "" for _ in chosen]

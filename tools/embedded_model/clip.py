@@ -122,7 +122,7 @@ def train(cache: Path, plan: Plan, device: torch.device) -> None:
         losses.append(_step(clip, text, optimiser, _batch(pool, tokenizer, plan, random, device)))
         state["steps"] += 1
         state["seconds"] += clock(device) - started
-        if state["steps"] % 50 == 0:
+        if state["steps"] % 25 == 0:
             left = plan.minutes - state["seconds"] / 60
             log.info("clip %d loss %.3f, %.1f min left", state["steps"], np.mean(losses), left)
             losses.clear()
@@ -233,7 +233,9 @@ def _step(
     """One contrastive update: each picture must find its caption, each caption its picture."""
     images, ids = batch
     clip.train()
-    seen = nn.functional.normalize(clip.encode_image(images), dim=-1)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        features = clip.encode_image(images)
+    seen = nn.functional.normalize(features.float(), dim=-1)
     with torch.no_grad():
         pooled = text(input_ids=ids).pooler_output
     said = nn.functional.normalize(pooled @ clip.text_projection, dim=-1)

@@ -54,6 +54,7 @@ CFG_SCALES = (1.0, 3.0, 5.0, 8.0, 12.0)
 CANVAS_OF_PAIRS = ((128, 128), (192, 128))
 GRID_PICTURES = 64
 GAP_FROM_PX = 96
+HOLE_FROM_PX = 8
 COMBINATIONS = 20
 
 Result = dict[str, object]
@@ -205,21 +206,23 @@ def measure_changes(bench: Bench) -> Result:
             "still the old concept": _first_five(bench, pictures, sources),
             "the new concept": _first_five(bench, pictures, targets),
         }
+    masks = np.zeros(originals.shape[:3], np.uint8)
+    masks[:, HOLE_FROM_PX:-HOLE_FROM_PX, HOLE_FROM_PX:-HOLE_FROM_PX] = 255
+    filled = bench.drawer.fill(originals, masks, prompts, seed=SEED)
+    result["inpainting, a hole in the middle"] = {
+        "still the old concept": _first_five(bench, filled, sources),
+        "the new concept": _first_five(bench, filled, targets),
+    }
     wide = np.stack([_beside_a_gap(bench, concept) for concept in sources])
     masks = np.zeros(wide.shape[:3], np.uint8)
     masks[:, :, GAP_FROM_PX:] = 255
-    words = [
-        f"a {CONCEPTS[a].name} left of a {CONCEPTS[b].name}"
-        for a, b in zip(sources, targets, strict=True)
-    ]
-    filled = bench.drawer.fill(wide, masks, words, seed=SEED)
-    places = pair_ranks(bench.judge, filled, list(zip(sources, targets, strict=True)), is_row=True)
-    result["inpainting"] = {
-        "prompts": len(words),
-        "hole shows the named thing": round(float((places[:, 1, 1] < 5).mean()), 3),
+    beside = bench.drawer.fill(wide, masks, prompts, seed=SEED)
+    places = pair_ranks(bench.judge, beside, list(zip(sources, targets, strict=True)), is_row=True)
+    result["inpainting, beside another thing"] = {
+        "the new concept": round(float((places[:, 1, 1] < 5).mean()), 3)
     }
     _write(tile(np.concatenate(sheets), columns=8), bench.grids, "img2img")
-    _write(tile(filled[:8], columns=4), bench.grids, "inpainting")
+    _write(tile(filled[:8], columns=8), bench.grids, "inpainting")
     return result
 
 

@@ -55,7 +55,8 @@ class Layers:
         ldm = ldm_names(unet)
         for path, module in _weighted(unet):
             layer = Layer("unet", module, f"unet.{path}")
-            for name in (path, ldm.get(path, path)):
+            diffusers = path.replace("class_embedding.", "add_embedding.")  # SDXL's, in files
+            for name in (path, diffusers, ldm.get(path, path)):
                 self._by_name[_underscored(f"unet.{name}")] = layer
         encoders = pipeline.networks.encoders
         for encoder in encoders:

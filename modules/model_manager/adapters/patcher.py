@@ -88,10 +88,11 @@ def put_on(pipeline: StableDiffusion, uses: Sequence[Use]) -> list[Fit]:
     wanted = {slot: layer for layer, parts in doses.items() for slot in _slots(layer, parts)}
     for slot in [slot for slot in wardrobe.changed if slot not in wanted]:
         del wardrobe.changed[slot]
+    compute = pipeline.dtype  # found by a walk through the whole network
     with torch.no_grad():
         for slot, layer in wanted.items():
-            _prepare(wardrobe, slot, recipes[layer], [dose for _, dose in doses[layer]],
-                     pipeline.dtype)  # fmt: skip
+            mine = [dose for _, dose in doses[layer]]
+            _prepare(wardrobe, slot, recipes[layer], mine, compute)
     for slot in wanted:
         module, name = slot
         wardrobe.own[slot] = module._parameters[name]
@@ -181,8 +182,9 @@ def _prepare(
         del wardrobe.changed[slot]  # half-written tensors are not kept where this fails
     else:
         wardrobe.changed.pop(slot, None)
-        empty = torch.empty(shape, dtype=dtype, device=weight.device)
-        tensor = torch.nn.Parameter(empty, requires_grad=False)
+        tensor = torch.nn.Parameter(
+            torch.empty(shape, dtype=dtype, device=weight.device), requires_grad=False
+        )
     if name == "bias":
         merged_bias(own, doses, tensor.data)
     else:

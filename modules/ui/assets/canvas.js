@@ -17,13 +17,14 @@ easel.canvas = (() => {
     return [value ?? null];
   };
   const given = (id, value) => {
-    asked[id]?.(value ?? null);
+    const askers = asked[id] ?? [];
     delete asked[id];
+    askers.forEach((answer) => answer(value ?? null));
     return [];
   };
   const get = (id) =>
     new Promise((resolve) => {
-      asked[id] = resolve;
+      asked[id] = [...(asked[id] ?? []), resolve];
       easel.byId(`${id}_get`).click();
     });
   const put = (id, value) => {
@@ -38,14 +39,13 @@ easel.canvas = (() => {
   const asValue = (id, file) => (isEditor(id) ? { background: file, layers: [], composite: null } : file);
 
   // Gives a field a picture; its mode is opened first, since gradio makes fields when first seen.
-  const load = async (tab, name, file, layers = []) => {
+  const load = async (tab, name, file) => {
     const mode = modes(tab).find((one) => one.name === name);
     await open(tab, mode);
     const { id } = mode.canvases[0];
     const value = asValue(id, file);
-    if (isEditor(id)) value.layers = layers;
     put(id, value);
-    keepSoon(tab);
+    remember(tab, id, value);
   };
 
   // --- modes -----------------------------------------------------------------------------------
@@ -82,6 +82,7 @@ easel.canvas = (() => {
     easel.local.set(`mode.${tab}`, mode.name);
     const row = document.querySelector(`.easel-copy-row[data-tab=${tab}]`);
     row?.querySelectorAll("button").forEach((one) => (one.hidden = one.dataset.copyTo === mode.name));
+    redraw(mode);
     if (mode.name === "outpaint") atLeast(`${tab}_denoising_strength`, 0.8);
   };
 
@@ -166,23 +167,34 @@ easel.canvas = (() => {
 
   // --- what comes back after a reload ----------------------------------------------------------
 
-  const kept = (tab) => `canvas.${tab}`;
-  const keep = async (tab) => {
-    const mode = current(tab);
-    const values = easel.local.get(kept(tab), {});
-    for (const { id } of mode.canvases) {
-      if (easel.byId(id)) values[id] = await get(id);
+  const kept = (tab) => easel.local.get(`canvas.${tab}`, {});
+  const remember = (tab, id, value) => easel.local.set(`canvas.${tab}`, { ...kept(tab), [id]: value });
+  const touched = new Set();
+
+  // Only fields that were changed here are asked: an editor that still loads would seem empty.
+  const keep = async (tab, again = 1) => {
+    for (const { id } of modes(tab).flatMap((mode) => mode.canvases)) {
+      if (!touched.delete(id) || !easel.byId(id)) continue;
+      const value = await get(id);
+      remember(tab, id, pictureIn(value) ? value : null);
+      if (pictureIn(value) || !again) continue;
+      touched.add(id);
+      keepSoon(tab, 4000, again - 1);
     }
-    easel.local.set(kept(tab), values);
   };
   const timers = {};
-  const keepSoon = (tab, ms = 2500) => {
+  const keepSoon = (tab, ms = 1500, again = 1) => {
     clearTimeout(timers[tab]);
-    timers[tab] = setTimeout(() => keep(tab), ms);
+    timers[tab] = setTimeout(() => keep(tab, again), ms);
+  };
+  const touch = (tab, element) => {
+    const id = element.closest?.(".easel-canvas")?.id;
+    if (!id) return;
+    touched.add(id);
+    keepSoon(tab);
   };
 
   const isThere = async (file) => {
-    if (!file) return false;
     try {
       return (await fetch(file.url, { method: "HEAD" })).ok;
     } catch {
@@ -190,22 +202,42 @@ easel.canvas = (() => {
     }
   };
 
-  // Puts kept pictures back into the fields of a mode, when it is seen for the first time.
-  const restored = new Set();
-  const restore = async (tab) => {
-    const mode = current(tab);
-    const key = `${tab}.${mode.name}`;
-    if (restored.has(key) || !easel.byId(`tab_${tab}`)?.offsetParent) return;
-    restored.add(key);
-    const values = easel.local.get(kept(tab), {});
+  // Called by gradio when the page loads, before it makes the fields: what each of them held.
+  const restored = async (tab) => {
+    const values = kept(tab);
+    const fields = modes(tab).flatMap((mode) => mode.canvases);
+    const found = await Promise.all(
+      fields.map(async ({ id }) => {
+        const file = pictureIn(values[id]);
+        if (!file || !(await isThere(file))) return null;
+        if (!isEditor(id)) return values[id];
+        if (values[id].layers?.length) drawn.set(id, values[id]);
+        return { ...values[id], layers: [], composite: null };
+      }),
+    );
+    setTimeout(() => waiting.delete(tab) && waiting.size === 0 && allRestored(), 0);
+    return found;
+  };
+  // An editor that gets picture and layers at once may lose the layers: these come when it is ready.
+  const drawn = new Map();
+  const redraw = async (mode) => {
     for (const { id } of mode.canvases) {
-      const value = values[id];
-      if (value && !pending[id] && (await isThere(pictureIn(value)))) {
-        await ready(id);
-        put(id, isEditor(id) ? { ...value, composite: null } : value);
-      }
+      const value = drawn.get(id);
+      if (!value) continue;
+      drawn.delete(id);
+      await ready(id);
+      // Asking for its value before the picture is drawn would empty it; Undo tells that it is.
+      const isDrawn = () => easel.byId(id)?.querySelector("button[aria-label=Undo]:not([disabled])");
+      for (let tries = 200; tries > 0 && !isDrawn(); tries--) await pause(100);
+      await pause(300);
+      if (!touched.has(id)) put(id, { ...value, composite: null });
+      await pause(1500);
+      easel.byId(id).dataset.restored = "yes";
     }
   };
+  const waiting = new Set(Object.keys(easel.config.modes ?? {}));
+  let allRestored;
+  const whenRestored = new Promise((resolve) => (allRestored = resolve));
 
   // --- wiring ----------------------------------------------------------------------------------
 
@@ -213,16 +245,13 @@ easel.canvas = (() => {
     easel.whenThere(`mode_${tab}`, (tabs) => {
       const wanted = modes(tab).find((mode) => mode.name === easel.local.get(`mode.${tab}`, ""));
       if (wanted && wanted !== modes(tab)[0]) button(wanted)?.click();
-      const look = () => {
-        draw(tab);
-        restore(tab);
-      };
-      new MutationObserver(look).observe(tabs, { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
-      new ResizeObserver(() => restore(tab)).observe(tabs);
-      look();
-      tabs.addEventListener("pointerup", () => keepSoon(tab), true);
-      tabs.addEventListener("drop", () => keepSoon(tab), true);
-      tabs.addEventListener("change", () => keepSoon(tab), true);
+      new MutationObserver(() => draw(tab)).observe(tabs, {
+        subtree: true, attributes: true, attributeFilter: ["aria-selected"],
+      });
+      draw(tab);
+      for (const kind of ["pointerup", "drop", "change"]) {
+        tabs.addEventListener(kind, (event) => touch(tab, event.target), true);
+      }
     });
   };
   Object.keys(easel.config.modes ?? {}).forEach(watch);
@@ -241,9 +270,8 @@ easel.canvas = (() => {
   };
   const press = (editor, name) => editor.querySelector(`button[aria-label="${name}"]`)?.click();
   const slider = (editor) => editor.querySelector(".size_picker input[type=range]");
-  let closing = 0;
 
-  // The size's slider is there only while it is open; it closes again when the keys rest.
+  // The size's slider is there only while it is open; the next stroke closes it.
   const resizeBrush = async (editor, factor) => {
     if (!slider(editor)) {
       press(editor, "Brush Size");
@@ -256,12 +284,6 @@ easel.canvas = (() => {
     const wanted = factor > 1 ? Math.max(now + 1, now * factor) : Math.min(now - 1, now * factor);
     range.value = Math.min(Number(range.max), Math.max(Number(range.min), Math.round(wanted)));
     range.dispatchEvent(new Event("input", { bubbles: true }));
-    clearTimeout(closing);
-    closing = setTimeout(() => {
-      if (!slider(editor)) return;
-      press(editor, "Brush Size");
-      press(editor, "Eraser Size");
-    }, 900);
   };
 
   document.addEventListener("keydown", (event) => {
@@ -278,7 +300,7 @@ easel.canvas = (() => {
     else if (key === larger.toLowerCase() || key === "]") resizeBrush(editor, 1.18);
     else return;
     event.preventDefault();
-    keepSoon(shownTab());
+    touch(shownTab(), editor);
   });
 
   // A picture that is pasted anywhere but into a prompt goes to the shown field.
@@ -290,5 +312,5 @@ easel.canvas = (() => {
     take(file);
   }, true);
 
-  return { receive, taken, given, get, put, load, copy, detect, generate, current, take, upload, describe, keepSoon, shownTab, open, modes };
+  return { receive, taken, given, get, detect, generate, restored, whenRestored };
 })();
