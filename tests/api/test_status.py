@@ -228,7 +228,6 @@ def test_token_count_counts_the_vectors_of_embeddings(client: TestClient, tmp_pa
     assert reply["count"] == 12
 
 
-
 def test_internal_progress_follows_one_task(
     client: TestClient, app: App, running: Any, hand: Hand
 ) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from modules.core.errors import ModelError
 from modules.model_manager.adapters import read_adapter
+from modules.model_manager.adapters.layouts import UnknownLayout, layer_patch, split_name
 from modules.model_manager.adapters.patches import LowRank
 from modules.pipelines.spec import Family
 
@@ -165,3 +166,16 @@ def test_bundled_embeddings_are_named(tmp_path: Path) -> None:
         "two": [(2, 32), (2, 64)],
     }
     assert len(adapter.layers) == 1 and adapter.unknown == 0
+
+
+@pytest.mark.parametrize(
+    "names", [("alpha",), ("lora_up.weight",), ("hada_w1_a", "hada_w1_b"), ("dora_scale",)]
+)
+def test_pieces_of_a_layout_are_none(names: tuple[str, ...]) -> None:
+    with pytest.raises(UnknownLayout):
+        layer_patch({name: torch.ones(4, 4) for name in names})
+
+
+@pytest.mark.parametrize("name", ["nothing", "lora_unet_x.unknown", "a.b.c"])
+def test_unknown_tensors_have_no_layer(name: str) -> None:
+    assert split_name(name) is None

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from modules.model_manager.adapters import Use, put_on, read_adapter, take_off
-from modules.model_manager.adapters.layouts import UnknownLayout, layer_patch, split_name
+from modules.model_manager.adapters.layouts import layer_patch
 from modules.pipelines.sd import StableDiffusion
 
 LINEAR = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
@@ -400,16 +400,3 @@ def test_lora_of_a_convolution_fits_a_linear_layer_of_the_same_size() -> None:
     assert patch is not None
     assert patch.fits(torch.Size((8, 6)))
     assert patch.delta(torch.zeros(8, 6)).shape == (8, 6)
-
-
-@pytest.mark.parametrize(
-    "names", [("alpha",), ("lora_up.weight",), ("hada_w1_a", "hada_w1_b"), ("dora_scale",)]
-)
-def test_pieces_of_a_layout_are_none(names: tuple[str, ...]) -> None:
-    with pytest.raises(UnknownLayout):
-        layer_patch({name: random(4, 4) for name in names})
-
-
-@pytest.mark.parametrize("name", ["nothing", "lora_unet_x.unknown", "a.b.c"])
-def test_unknown_tensors_have_no_layer(name: str) -> None:
-    assert split_name(name) is None
