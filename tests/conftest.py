@@ -10,6 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
+from hypothesis import settings
 
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths, paths_of
@@ -18,6 +19,10 @@ from modules.setup import torchvision_compat
 from modules.setup.flags import parse_flags
 
 torchvision_compat.install()  # before anything imports torchvision beside a CPU build of torch
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):  # the same examples each time; elsewhere new ones
+    settings.load_profile("ci")
 
 TINY_MODELS = Path(__file__).parent / "data/models"
 

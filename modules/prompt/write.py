@@ -16,6 +16,7 @@ from modules.prompt.compose import Part, split_and
 
 _BRACKETS = re.compile(r"[\\()\[\]]")
 _SEPARATORS = re.compile(r"[:|]")
+_WORD = re.compile(r"\w")
 _WORDS = re.compile(r"\b(BRE)(AK)\b|\b(A)(ND)\b")
 HUGE = "9" * 308
 """Two of them multiply to infinity, which no number of the grammar is."""
@@ -33,7 +34,7 @@ def write_attention(parts: Iterable[Weighted]) -> str:
     filled = [part for part in parts if part.text]
     for number, part in enumerate(filled):
         if part.is_break:
-            after = filled[number + 1].text if number + 1 < len(filled) else ""
+            after = filled[number + 1] if number + 1 < len(filled) else None
             before = filled[number - 1].text if number else ""
             written.append(_break(before, after))
         else:
@@ -62,18 +63,25 @@ def write_and(parts: Iterable[Part]) -> str:
     >>> write_and([Part("cat", 1.0), Part(" dog", -0.5)])
     'cat AND dog:-0.5'
     """
-    return " AND".join(_composed(part) for part in parts)
+    first, *others = [_composed(part) for part in parts]
+    # a letter right behind AND would make another word of it
+    apart = [f"\\{text}" if _WORD.match(text) else text for text in others]
+    return " AND".join([first, *apart])
 
 
 def _composed(part: Part) -> str:
-    is_plain = part.weight == 1 and split_and(part.text) == (part,)
-    return part.text if is_plain else f"{part.text}:{_number(part.weight)}"
+    # blanks at the end would be cut off; emphasis takes the backslash away again
+    text = f"{part.text}\\" if part.text[-1:].isspace() else part.text
+    is_plain = part.weight == 1 and split_and(text) == (Part(text, 1.0),)
+    return text if is_plain else f"{text}:{_number(part.weight)}"
 
 
-def _break(before: str, after: str) -> str:
+def _break(before: str, after: Weighted | None) -> str:
     """The word, so that it takes no blanks from its neighbours that are theirs."""
     left = "\\" if before[-1:].isspace() else " "
-    right = "\\" if after[:1].isspace() else " "
+    # a weighted neighbour begins with its bracket, which keeps its blanks
+    takes = after is not None and after.weight == 1 and after.text[:1].isspace()
+    right = "\\" if takes else " "
     return f"{left}BREAK{right}"
 
 

@@ -179,3 +179,13 @@ def test_pieces_of_a_layout_are_none(names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", ["nothing", "lora_unet_x.unknown", "a.b.c"])
 def test_unknown_tensors_have_no_layer(name: str) -> None:
     assert split_name(name) is None
+
+
+def test_lora_of_a_convolution_fits_a_linear_layer_of_the_same_size() -> None:
+    """SD2's and SDXL's projections are linear, in some files with a kernel of 1 × 1."""
+    patch = layer_patch(
+        {"lora_down.weight": torch.ones(2, 6, 1, 1), "lora_up.weight": torch.ones(8, 2, 1, 1)}
+    ).weight
+    assert patch is not None
+    assert patch.fits(torch.Size((8, 6)))
+    assert patch.delta(torch.zeros(8, 6)).shape == (8, 6)

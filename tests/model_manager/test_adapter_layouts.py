@@ -392,11 +392,3 @@ def test_other_shapes_do_not_fit(name: str) -> None:
     assert patch.fits(torch.Size((32, 16, 3, 3)))
     assert not patch.fits(torch.Size((40, 24, 3, 3)))
     assert not patch.fits(torch.Size((24,)))
-
-
-def test_lora_of_a_convolution_fits_a_linear_layer_of_the_same_size() -> None:
-    """SD2's and SDXL's projections are linear, in some files with a kernel of 1 × 1."""
-    patch = layer_patch(lora(8, 6, 1, 1)).weight
-    assert patch is not None
-    assert patch.fits(torch.Size((8, 6)))
-    assert patch.delta(torch.zeros(8, 6)).shape == (8, 6)

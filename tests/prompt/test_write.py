@@ -32,6 +32,7 @@ def meaning(parts: tuple[Weighted, ...]) -> Meaning:
 @given(texts)
 @example("a \\BREAK\\ b")
 @example("(BREAK:2)")
+@example("BREAK( ")
 @example("BRE\\AK")
 @example("(((a:" + "9" * 300 + "):" + "9" * 300 + "):0)")
 def test_emphasis_survives_writing(text: str) -> None:
@@ -68,6 +69,8 @@ def test_compositions_survive_writing(text: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(texts, st.integers(1, 12))
+@example(" (", 1)
+@example("AND\\a", 1)
 def test_whole_prompts_survive_writing(text: str, steps: int) -> None:
     def read(prompt: str) -> list[tuple[float, list[tuple[int, Meaning]]]]:
         return [
