@@ -5,6 +5,7 @@ Knows gradio's components and the marks on parameters; must not know the layout 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,14 +53,13 @@ class Form:
 
     def read(self, values: Mapping[Component, Any]) -> dict[str, Any]:
         """Parameters by name from components' values; an emptied field means its default."""
-        return {
-            name: self._default(name) if self._is_emptied(name, value) else value
-            for name, value in ((n, values[component]) for n, component in self.fields.items())
-        }
+        return {name: self._typed(name, values[c]) for name, c in self.fields.items()}
 
-    def _is_emptied(self, name: str, value: Any) -> bool:
+    def _typed(self, name: str, value: Any) -> Any:
         is_number = isinstance(self.parameters[name].face.widget, Number)
-        return value is None or (is_number and str(value).strip() == "")
+        if value is None or (is_number and str(value).strip() == ""):
+            return self._default(name)
+        return _number(value) if is_number else value
 
     def write(self, params: Mapping[str, Any]) -> dict[Component, Any]:
         """The components that show `params`, with their values; the others stay as they are."""
@@ -94,6 +94,14 @@ class Form:
 
     def _default(self, name: str) -> Any:
         return to_value(self.parameters[name], self.parameters[name].ui_default)
+
+
+_WHOLE = re.compile(r"\s*[+-]?\d{1,30}\s*")
+
+
+def _number(value: Any) -> Any:
+    """Digits that were typed as the number that they are; everything else unchanged."""
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
 
 
 _DIGITS = gr.InputHTMLAttributes(autocorrect="off", spellcheck=False, autocomplete="off")
