@@ -77,16 +77,34 @@ def build(flags: Flags) -> App:
     configure_logging(flags.loglevel)
     paths, hooks = paths_of(flags, ROOT), Hooks()
     settings = Settings(paths.settings_file)
-    models = build_models(flags, paths, hooks, settings)
+    models, styles = build_models(flags, paths, hooks, settings), StyleDatabase(paths.styles_files)
+    scripts = build_scripts(paths)
+    backend = LocalBackend(
+        models=models, hooks=hooks, paths=paths, styles=styles, script_of=scripts.runner
+    )
     return App(
         flags=flags,
         paths=paths,
         settings=settings,
         hooks=hooks,
-        styles=StyleDatabase(paths.styles_files),
+        styles=styles,
         models=models,
-        jobs=JobQueue(LocalBackend(models=models, hooks=hooks, paths=paths)),
+        scripts=scripts,
+        jobs=JobQueue(backend),
     )
+
+
+def build_scripts(paths: Paths) -> ScriptHost:
+    """The scripts of all extensions; loaded when the page or a request first asks for one."""
+    from modules.extensions.host import ScriptHost
+    from modules.extensions.load import find_extensions
+
+    def read_controls(script: Script) -> list[Control]:
+        from modules.ui.scripts import read_controls  # gradio
+
+        return read_controls(script)
+
+    return ScriptHost(find_extensions(paths.extensions), read_controls)
 
 
 def build_models(flags: Flags, paths: Paths, hooks: Hooks, settings: Settings) -> ModelManager:
@@ -121,6 +139,8 @@ else:
         from modules.core.hooks import Hooks
         from modules.core.paths import Paths
         from modules.core.settings import Settings
+        from modules.extensions.host import Control, ScriptHost
+        from modules.extensions.script import Script
         from modules.model_manager import ModelManager
         from modules.model_manager.device import DeviceChoice
         from modules.setup.flags import Flags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from typing import Any
 
@@ -14,10 +15,9 @@ from modules.params import parameters, soft_inpaint
 from modules.processing.prepare import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
-SELECTABLE_SCRIPTS: frozenset[str] = frozenset()
 ALWAYS_ON_SCRIPTS: frozenset[str] = frozenset({soft_inpaint.TITLE.lower()})
 IMG2IMG_ONLY_SCRIPTS: frozenset[str] = frozenset({soft_inpaint.TITLE.lower()})
-"""Titles in lower case; extensions will fill these lists."""
+"""Titles in lower case."""
 
 
 class SamplerItem(BaseModel):
@@ -248,16 +248,36 @@ def prompt_styles(app: EaselApp) -> list[StyleItem]:
     ]
 
 
-def scripts() -> ScriptsList:
+def scripts(app: EaselApp) -> ScriptsList:
     """Names of the scripts that requests may name."""
-    names = sorted(SELECTABLE_SCRIPTS | ALWAYS_ON_SCRIPTS)
+    names = {
+        kind: {str(script.name) for script in app.scripts.selectable(kind)}
+        for kind in ("txt2img", "img2img")
+    }
     return ScriptsList(
-        txt2img=[name for name in names if name not in IMG2IMG_ONLY_SCRIPTS], img2img=names
+        txt2img=sorted(names["txt2img"] | (ALWAYS_ON_SCRIPTS - IMG2IMG_ONLY_SCRIPTS)),
+        img2img=sorted(names["img2img"] | ALWAYS_ON_SCRIPTS),
     )
 
 
-def script_info() -> list[dict[str, Any]]:
-    """The scripts' arguments."""
+def script_info(app: EaselApp) -> list[dict[str, Any]]:
+    """The scripts' arguments, in the order in which `script_args` holds them."""
+    rows = [_soft_inpainting()]
+    for kind in ("txt2img", "img2img"):
+        for script in app.scripts.selectable(kind):
+            arguments = [dataclasses.asdict(one) for one in app.scripts.controls(script)]
+            rows.append(
+                {
+                    "name": script.name,
+                    "is_alwayson": False,
+                    "is_img2img": kind == "img2img",
+                    "args": arguments,
+                }
+            )
+    return rows
+
+
+def _soft_inpainting() -> dict[str, Any]:
     arguments = [
         {
             "label": row.face.label,
@@ -269,14 +289,12 @@ def script_info() -> list[dict[str, Any]]:
         }
         for row in parameters(soft_inpaint.SoftInpaint)
     ]
-    return [
-        {
-            "name": soft_inpaint.TITLE.lower(),
-            "is_alwayson": True,
-            "is_img2img": True,
-            "args": arguments,
-        }
-    ]
+    return {
+        "name": soft_inpaint.TITLE.lower(),
+        "is_alwayson": True,
+        "is_img2img": True,
+        "args": arguments,
+    }
 
 
 def extensions() -> list[dict[str, Any]]:

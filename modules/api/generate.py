@@ -16,16 +16,16 @@ from fastapi import HTTPException, Response
 from pydantic import BaseModel
 
 from modules.api.body import GenerationRequest, Img2ImgRequest, Txt2ImgRequest
-from modules.api.catalogue import ALWAYS_ON_SCRIPTS, SELECTABLE_SCRIPTS
+from modules.api.catalogue import ALWAYS_ON_SCRIPTS
 from modules.api.fetch import with_pictures
 from modules.api.route import EaselApp, Route, User
 from modules.core.app import App
-from modules.core.errors import Interrupted
+from modules.core.errors import Interrupted, NotFound
 from modules.core.settings import TABLE, SettingsView, known_settings
 from modules.images import encode_image
 from modules.params import Img2ImgParams, Txt2ImgParams
 from modules.params.infotext_read import read_infotext
-from modules.params.request import Request, only_parameters
+from modules.params.request import Kind, Request, only_parameters
 from modules.processing.infotext_names import known_settings_of
 from modules.processing.prepare import prepare_request
 from modules.processing.result import Result
@@ -96,7 +96,7 @@ def _make_order(body: GenerationRequest, app: App, user: str) -> _Order:
         body, warnings = _with_infotext(body, app)
     else:
         body, warnings = _with_infotext(body, app)
-    _check_scripts(body)
+    _check_scripts(body, app)
     params = with_pictures(only_parameters(body), app.settings.view())
     params["sampler_name"] = body.sampler_name or body.sampler_index
     request = prepare_request(
@@ -155,13 +155,16 @@ def _with_infotext(body: AnyRequest, app: App) -> tuple[AnyRequest, tuple[str, .
 _MODEL_KINDS = {"sd_model_checkpoint": "model", "sd_vae": "VAE"}
 
 
-def _check_scripts(body: GenerationRequest) -> None:
-    """Raises HTTPException 422, worded as A1111 1.10 words it."""
-    name = body.script_name
-    if name and name.lower() not in SELECTABLE_SCRIPTS:
-        raise HTTPException(422, f"Script '{name}' not found")
+def _check_scripts(body: GenerationRequest, app: App) -> None:
+    """Raises HTTPException 422, worded as A1111 1.10 words it, and BadInput for arguments."""
+    kind: Kind = "img2img" if isinstance(body, Img2ImgRequest) else "txt2img"
+    try:
+        app.scripts.check(kind, body.script_name, body.script_args)
+    except NotFound as error:
+        raise HTTPException(422, f"Script '{body.script_name}' not found") from error
+    selectable = {script.name for script in app.scripts.selectable(kind)}
     for name in body.alwayson_scripts:
-        if name.lower() in SELECTABLE_SCRIPTS:
+        if name.lower() in selectable:
             reason = "Cannot have a selectable script in the always on scripts params"
             raise HTTPException(422, reason)
         if name.lower() not in ALWAYS_ON_SCRIPTS:

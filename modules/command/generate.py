@@ -89,6 +89,14 @@ def make_parser() -> argparse.ArgumentParser:
         dest="settings",
         help="a setting for this picture alone, such as CLIP_stop_at_last_layers=2",
     )
+    parser.add_argument("--script", metavar="NAME", help='a script to run, such as "x/y/z plot"')
+    parser.add_argument(
+        "--script-args",
+        type=_json_list,
+        default=[],
+        metavar="JSON",
+        help="the script's arguments as a JSON list; those left out at its end have their defaults",
+    )
     for parameter in parameters(Txt2ImgParams):
         if parameter.name != "prompt":
             _add_option(parser, parameter.name, parameter.field, parameter)
@@ -129,7 +137,10 @@ def _run(app: App, options: argparse.Namespace) -> Result:
         overrides=dict(_setting(text) for text in options.settings),
         save_samples=options.output is None,
         save_grid=options.output is None,
+        script_name=options.script,
+        script_args=tuple(options.script_args),
     )
+    app.scripts.check("txt2img", options.script, options.script_args)
     job = app.jobs.submit(request)
     _watch(job)
     return job.future.result()
@@ -146,6 +157,17 @@ def _values(app: App, options: argparse.Namespace) -> dict[str, Any]:
     except EaselError:
         size = None  # the job itself says what is wrong with the model
     return values | (dict.fromkeys(SIZE, size) if size else {}) | given
+
+
+def _json_list(text: str) -> list[Any]:
+    """A list as JSON; argparse words what this raises."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON list: {error}") from error
+    if not isinstance(value, list):
+        raise argparse.ArgumentTypeError(f'{text!r} is no JSON list, such as [1, "a, b"]')
+    return value
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # names only: core stands below these folders and must not im
     from modules.core.hooks import Hooks
     from modules.core.paths import Paths
     from modules.core.settings import Settings
+    from modules.extensions.host import ScriptHost
     from modules.jobs.queue import JobQueue
     from modules.model_manager.manager import ModelManager
     from modules.params.styles import StyleDatabase
@@ -28,3 +29,4 @@ class App:
     styles: StyleDatabase
     models: ModelManager
     jobs: JobQueue
+    scripts: ScriptHost

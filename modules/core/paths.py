@@ -36,6 +36,11 @@ class Paths:
         """Hashes and other things that can be made again."""
         return self.data / "cache"
 
+    @property
+    def extensions(self) -> tuple[Path, ...]:
+        """Folders of extensions: the user's, then those that come with the program."""
+        return tuple(dict.fromkeys((self.data / "extensions", self.root / "extensions")))
+
     def output(self, setting_value: str) -> Path:
         """The folder that an `outdir_*` setting means; relative values lie in the data folder."""
         folder = Path(setting_value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modules.core.hooks import Hooks
@@ -13,16 +14,29 @@ from modules.processing.result import Result
 
 if TYPE_CHECKING:  # carries torch, which must not be imported before the page is up
     from modules.model_manager.manager import ModelManager
+    from modules.params.styles import StyleDatabase
     from modules.processing.run import Services
+    from modules.processing.script_run import RunScript
 
 
 class LocalBackend:
     """One job at a time, with the models of one ModelManager."""
 
-    def __init__(self, *, models: ModelManager, hooks: Hooks, paths: Paths) -> None:
+    def __init__(
+        self,
+        *,
+        models: ModelManager,
+        hooks: Hooks,
+        paths: Paths,
+        styles: StyleDatabase | None = None,
+        script_of: Callable[[Request], RunScript | None] = lambda _request: None,
+    ) -> None:
+        """`script_of`: the script that runs a request, or None for an ordinary job."""
         self._models = models
         self._hooks = hooks
         self._paths = paths
+        self._styles = styles
+        self._script_of = script_of
         self._services: Services | None = None
         self._lock = threading.Lock()
 
@@ -30,12 +44,17 @@ class LocalBackend:
         """Do the work. Raises EaselError for what the user can mend, Interrupted when stopped."""
         from modules.processing.run import run_request  # torch: imported with the first job
 
-        return run_request(request, self._get_services(), report)
+        script = self._script_of(request)
+        if script is None:
+            return run_request(request, self._get_services(), report)
+        from modules.processing.script_run import run_script
+
+        return run_script(request, script, self._get_services(), report)
 
     def _get_services(self) -> Services:
         from modules.processing.run import Services
 
         with self._lock:
             if self._services is None:
-                self._services = Services(self._models, self._hooks, self._paths)
+                self._services = Services(self._models, self._hooks, self._paths, self._styles)
             return self._services

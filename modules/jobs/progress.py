@@ -72,6 +72,10 @@ class JobReport:
         """The job has so many sampling passes in all."""
         self._progress = Progress(passes=passes, started=time.monotonic())
 
+    def extend(self, passes: int) -> None:
+        """The job has so many passes more than was said."""
+        self._progress = replace(self._progress, passes=self._progress.passes + passes)
+
     def begin_pass(self, text: str, steps: int) -> None:
         """A pass starts."""
         number = self._progress.pass_number + 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from modules.core.errors import BadInput, NotFound
+from modules.core.errors import BadInput, EaselError, NotFound
 from modules.core.settings import SettingsView
 from modules.params.generation import GenerationParams, Txt2ImgParams
 from modules.params.img2img import Img2ImgParams
@@ -19,6 +19,7 @@ from modules.params.request import Params
 from modules.processing.canvas import Canvas
 from modules.processing.pictures import Sources, read_sources
 from modules.processing.prepare import check_img2img, check_params
+from modules.processing.script_job import ScriptJob
 
 SEEDS = 2**64
 """Seeds count on from 0 behind the last one."""
@@ -29,6 +30,8 @@ RANDOM_SEEDS = 4294967294
 LISTS = ("all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds",
          "prompts", "negative_prompts", "seeds", "subseeds")  # fmt: skip
 """Attributes beside the parameters that hooks may write."""
+LISTABLE = ("prompt", "negative_prompt", "seed", "subseed")
+"""Parameters of which a script may give one for each picture; the first stands for all."""
 NAMED_BY = {"sampler": "sampler_name", "schedule type": "scheduler", "upscaler": "hr_upscaler"}
 """What NotFound calls a thing, and the field that names it."""
 
@@ -43,6 +46,8 @@ class StableDiffusionProcessing:
             value = getattr(params, name)
             setattr(self, name, list(value) if isinstance(value, tuple) else value)
         self.settings = settings
+        self.override_settings: dict[str, Any] = {}
+        """Settings that a script wants for its next call of `job.process`."""
         self.is_hr_pass = False
         self.is_using_inpainting_conditioning = False
         self.is_edit = False
@@ -59,6 +64,7 @@ class StableDiffusionProcessing:
         self.subseeds: list[int] = []
         self._writers: dict[str, str] = {}
         self._seen: dict[str, Any] = {}
+        self._job: ScriptJob | None = None
 
     def watch(self) -> None:
         """Before a hook is called: what is written from now on, `note_writer` will notice."""
@@ -86,6 +92,7 @@ class StableDiffusionProcessing:
         Raises BadInput naming the bad field and the extension that wrote it, and NotFound.
         """
         values = {name: getattr(self, name) for name in self.params_class.model_fields}
+        values |= {name: first_of(values[name]) for name in LISTABLE}
         try:
             return self._check(values)
         except BadInput as error:
@@ -106,17 +113,34 @@ class StableDiffusionProcessing:
         """Give each of `count` pictures its seed and variation seed.
 
         A1111 1.10 behaviour: picture i has seed + i, unless a variation is mixed in; then all
-        share the seed and the variation seed counts.
+        share the seed and the variation seed counts. A script's list is taken as it is.
         """
-        seed, subseed = fixed_seed(self.seed), fixed_seed(self.subseed)
-        self.seed, self.subseed = seed, subseed
-        has_variation = self.subseed_strength != 0
-        self.all_seeds = [(seed + (0 if has_variation else i)) % SEEDS for i in range(count)]
-        self.all_subseeds = [(subseed + i) % SEEDS for i in range(count)]
+        steps = 0 if self.subseed_strength != 0 else 1
+        self.seed, self.all_seeds = _seeds("seed", self.seed, count, steps)
+        self.subseed, self.all_subseeds = _seeds("subseed", self.subseed, count, 1)
 
-    seed: int
-    subseed: int
+    @property
+    def job(self) -> ScriptJob:
+        """What a script may ask of its job. Raises EaselError outside a script."""
+        if self._job is None:
+            raise EaselError("Pictures can be made through p only while a script runs.")
+        return self._job
+
+    @job.setter
+    def job(self, job: ScriptJob) -> None:
+        self._job = job
+
+    prompt: str | list[str]
+    """Scripts may give a list with a value for each picture: these four, see `LISTABLE`."""
+    negative_prompt: str | list[str]
+    seed: int | list[int]
+    subseed: int | list[int]
     subseed_strength: float
+    width: int
+    height: int
+    styles: list[str]
+    do_not_save_samples: bool
+    do_not_save_grid: bool
 
 
 class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
@@ -227,6 +251,24 @@ def _differ(one: object, other: object) -> bool:
         return bool(one != other)
     except (TypeError, ValueError, RuntimeError):
         return True
+
+
+def first_of(value: Any) -> Any:
+    """A list's first entry; anything else as it is, and so an empty list."""
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _seeds(
+    name: str, given: int | list[int], count: int, step: int
+) -> tuple[int | list[int], list[int]]:
+    """What the parameter becomes, and the seed of each of `count` pictures."""
+    if not isinstance(given, list):
+        seed = fixed_seed(given)
+        return seed, [(seed + i * step) % SEEDS for i in range(count)]
+    if len(given) < count:
+        raise BadInput(name, f"{len(given)} values", f"one for each of {count} pictures is needed")
+    seeds = [fixed_seed(value) for value in given]
+    return seeds, seeds[:count]
 
 
 def fixed_seed(seed: int | None) -> int:

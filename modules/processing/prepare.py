@@ -81,7 +81,7 @@ def prepare_request(
     return Request(
         params=checked,
         settings=view.changed(),
-        style_texts=_style_texts(checked.styles, styles),
+        style_texts=style_texts(checked.styles, styles),
         **envelope,
     )
 
@@ -119,8 +119,11 @@ def _check_checkpoints(params: Params, own: Any, catalogue: Finder) -> None:
                 raise NotFound(what, name, error.choices) from error
 
 
-def _style_texts(names: Sequence[str], styles: StyleDatabase | None) -> tuple[tuple[str, str], ...]:
-    """Dividers of the menu name no style and are left out."""
+def style_texts(names: Sequence[str], styles: StyleDatabase | None) -> tuple[tuple[str, str], ...]:
+    """(prompt, negative prompt) of each named style. Raises NotFound.
+
+    Dividers of the menu name no style and are left out.
+    """
     if styles is None:
         return ()
     dividers = set(styles.choices()) - styles.styles.keys()

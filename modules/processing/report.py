@@ -30,6 +30,9 @@ class Report(Protocol):
     def begin(self, passes: int) -> None:
         """The job has so many sampling passes in all."""
 
+    def extend(self, passes: int) -> None:
+        """The job has so many passes more than was said."""
+
     def begin_pass(self, text: str, steps: int) -> None:
         """A pass of so many steps starts; `text` says what it is, for people."""
 
@@ -46,6 +49,8 @@ class SilentReport:
     stop = Stop.NO
 
     def begin(self, passes: int) -> None: ...
+
+    def extend(self, passes: int) -> None: ...
 
     def begin_pass(self, text: str, steps: int) -> None: ...
 

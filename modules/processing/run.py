@@ -29,7 +29,7 @@ from modules.params.generation import Txt2ImgParams
 from modules.params.img2img import Img2ImgParams
 from modules.params.infotext import hires_pairs
 from modules.params.request import Params, Request
-from modules.params.styles import apply_style
+from modules.params.styles import StyleDatabase, apply_style
 from modules.processing.batch import make_batch
 from modules.processing.composite import Piece, composite_pieces
 from modules.processing.conditioning import PromptCache
@@ -50,7 +50,7 @@ from modules.processing.finish import (
     to_images,
 )
 from modules.processing.networks import batch_networks, cut_tags, with_setting_networks
-from modules.processing.p import make_p
+from modules.processing.p import Processing, make_p
 from modules.processing.painting import composed, with_canvases
 from modules.processing.report import Report, Stop
 from modules.processing.result import Result
@@ -72,6 +72,7 @@ class Services:
     models: ModelManager
     hooks: Hooks
     paths: Paths
+    styles: StyleDatabase | None = None
     prompts: PromptCache = field(default_factory=PromptCache)
 
 
@@ -117,9 +118,15 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
 
     Raises EaselError for what the user can mend, Interrupted when stopped before any picture.
     """
-    started = time.perf_counter()
     settings = SettingsView(known_settings(), request.settings)
-    p = make_p(request.params, settings)
+    return run_p(make_p(request.params, settings), request, settings, services, report)
+
+
+def run_p(
+    p: Processing, request: Request, settings: SettingsView, services: Services, report: Report
+) -> Result:
+    """Make the pictures of `p` as it stands; the request says the rest. See `run_request`."""
+    started = time.perf_counter()
     p.watch()
     warnings = services.hooks.call("before_process", p, after=p.note_writer)
     job = Job(request, settings, services.paths, services.hooks, p, datetime.now(), warnings)
@@ -135,7 +142,7 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
             p=p,
             warnings=warnings,
         )
-        find_facts = functools.cache(lambda: _model_facts(services.models, choice))
+        find_facts = functools.cache(lambda: model_facts(services.models, choice))
         output, params = _make_all(job, stage, find_facts)
         memory = services.models.memory()
     facts = find_facts()
@@ -157,7 +164,7 @@ def run_request(request: Request, services: Services, report: Report) -> Result:
     return dataclasses.replace(result, warnings=(*result.warnings, *late)) if late else result
 
 
-def _model_facts(models: ModelManager, choice: ModelChoice) -> ModelFacts:
+def model_facts(models: ModelManager, choice: ModelChoice) -> ModelFacts:
     """Names and hashes for infotexts; waits for a hash that is still being computed."""
     resolved = models.resolve(choice)
     checkpoint, vae = resolved.checkpoint, resolved.vae
@@ -201,10 +208,15 @@ def _has_two_passes(params: Params) -> bool:
 def _fill_lists(job: Job, params: Params) -> None:
     """Prompts with styles, and seeds, of every picture of the job."""
     p, count = job.p, params.n_iter * params.batch_size
-    p.all_prompts = [_with_styles(job, params.prompt, 0)] * count
+    prompts, negatives = (
+        value if isinstance(value, list) else [value] * count
+        for value in (p.prompt, p.negative_prompt)
+    )
+    count = min(count, len(prompts), len(negatives))  # a list may leave the last batch short
+    p.all_prompts = [_with_styles(job, text, 0) for text in prompts[:count]]
     if not params.disable_extra_networks:
         p.all_prompts = with_setting_networks(p.all_prompts, job.settings)
-    p.all_negative_prompts = [_with_styles(job, params.negative_prompt, 1)] * count
+    p.all_negative_prompts = [_with_styles(job, text, 1) for text in negatives[:count]]
     p.fill_seeds(count)
 
 

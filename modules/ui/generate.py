@@ -19,6 +19,7 @@ from modules.processing.prepare import prepare_request
 from modules.processing.report import Stop
 from modules.ui.form import Form
 from modules.ui.overrides import read_chips
+from modules.ui.scripts import ScriptPanel
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Submission:
         *,
         read: Reader | None = None,
         elements: Mapping[str, str] | None = None,
+        scripts: ScriptPanel | None = None,
     ) -> None:
         """`overrides`: the chips with settings that hold for the next jobs only.
 
@@ -56,6 +58,7 @@ class Submission:
         self._overrides = overrides
         self._read = read or (lambda values: Order(form.read(values)))
         self._elements = elements or {}
+        self._scripts = scripts
 
     def submit(self, values: Mapping[Component, Any], request: gr.Request) -> str:
         """Queue a job from the form's values.
@@ -97,7 +100,11 @@ class Submission:
 
     def request(self, values: Mapping[Component, Any], user: str) -> Request:
         """The checked request that the values make. Raises EaselError."""
-        return self.prepare(self._read(values), values[self._overrides], user)
+        order = self._read(values)
+        if self._scripts:
+            envelope = {**order.envelope, **self._scripts.read(values)}
+            order = Order(order.params, envelope)
+        return self.prepare(order, values[self._overrides], user)
 
     def prepare(self, order: Order, chips: Iterable[str] | None, user: str) -> Request:
         """The checked request of an order. Raises EaselError."""

@@ -22,6 +22,7 @@ from modules.ui.layout import Layout
 from modules.ui.paste import Paste
 from modules.ui.results import Results
 from modules.ui.rows import REFINER, VARIATION
+from modules.ui.scripts import ScriptPanel
 from modules.ui.style_editor import StyleEditor
 
 PROMPTS = (("prompt", "token_counter"), ("negative_prompt", "negative_token_counter"))
@@ -40,6 +41,7 @@ class JobTab(ABC):
         self.layout = Layout(self.form)
         self.styles = StyleEditor(app, self.form)
         self.results = Results(app, tab, folder_setting)
+        self.scripts = ScriptPanel(app.scripts, tab)
         self.overrides: gr.Dropdown
         self.paste: Paste
 
@@ -109,7 +111,12 @@ class JobTab(ABC):
         """Let a button queue a job from the form and the components in `more`."""
         button.click(
             submission.submit,
-            inputs={*self.form.fields.values(), self.overrides, *more},
+            inputs={
+                *self.form.fields.values(),
+                self.overrides,
+                *self.scripts.components,
+                *more,
+            },
             outputs=[reply],
             preprocess=False,
             trigger_mode="multiple",

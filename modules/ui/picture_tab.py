@@ -127,6 +127,7 @@ class PictureTab(JobTab):
         self.layout.rows(MAIN)
         self.build_variation()
         self.build_refiner()
+        self.scripts.build()
 
     def build_panel(self, mode: Mode) -> None:
         """Make what a mode has beside its pictures and fields; nothing by default."""
@@ -149,6 +150,7 @@ class PictureTab(JobTab):
                 self.overrides,
                 read=self._reader(mode.read, pictures),
                 elements=elements,
+                scripts=self.scripts,
             )
             go = gr.Button("Go", visible="hidden", elem_id=f"{tab}_go_{mode.name}")
             self.queue_on(go, submission, reply, pictures)

@@ -22,6 +22,8 @@ from modules.core.errors import Interrupted, ModelError
 from modules.core.hooks import Hooks
 from modules.core.paths import paths_of
 from modules.core.settings import Settings, SettingsView, known_settings
+from modules.extensions.host import ScriptHost
+from modules.extensions.load import find_extensions
 from modules.jobs.queue import FunctionBackend, JobQueue
 from modules.model_manager import (
     Catalogue,
@@ -161,6 +163,14 @@ def picture(request: Request, settings: SettingsView) -> Image.Image:
 MakeApp = Callable[..., App]
 
 
+def sample_scripts() -> ScriptHost:
+    """The scripts of tests/data/extensions, found and loaded as those of `extensions/` are."""
+    from modules.ui.scripts import read_controls
+
+    samples = Path(__file__).resolve().parent.parent / "data/extensions"
+    return ScriptHost(find_extensions([samples]), read_controls)
+
+
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Builds an App from flags; its queue is closed at the end of the test."""
@@ -180,6 +190,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
             styles=styles,
             models=make_models(tmp_path / "models"),
             jobs=queue,
+            scripts=sample_scripts(),
         )
 
     yield make

@@ -96,6 +96,8 @@ def test_sampler_name_wins_over_sampler_index(client: TestClient, app: App) -> N
         ({"override_settings": {"no_such_key": 1}}, 404, "no_such_key"),
         ({"override_settings": {"jpeg_quality": 500}}, 422, "jpeg_quality"),
         ({"script_name": "x/y/z plot"}, 422, "Script 'x/y/z plot' not found"),
+        ({"script_name": "two seeds", "script_args": [1, 0, 2]}, 422, "at most 2 arguments"),
+        ({"alwayson_scripts": {"Two Seeds": {"args": []}}}, 422, "selectable script in the always"),
         ({"alwayson_scripts": {"ADetailer": {"args": []}}}, 422, "Script 'ADetailer' not found"),
     ],
 )

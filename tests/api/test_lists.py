@@ -90,11 +90,25 @@ def test_styles(client: TestClient) -> None:
     ]
 
 
-def test_soft_inpainting_is_the_only_script_yet(client: TestClient) -> None:
+def test_scripts_and_their_arguments(client: TestClient) -> None:
     scripts = client.get("/sdapi/v1/scripts").json()
-    assert scripts == {"txt2img": [], "img2img": ["soft inpainting"]}
-    (info,) = client.get("/sdapi/v1/script-info").json()
-    assert (info["name"], info["is_alwayson"], len(info["args"])) == ("soft inpainting", True, 7)
+    assert scripts == {
+        "txt2img": ["two seeds"],
+        "img2img": ["only pictures!", "soft inpainting", "two seeds"],
+    }
+    rows = client.get("/sdapi/v1/script-info").json()
+    marks = ("name", "is_alwayson", "is_img2img")
+    counts = [(*(row[mark] for mark in marks), len(row["args"])) for row in rows]
+    assert counts == [
+        ("soft inpainting", True, True, 7),
+        ("two seeds", False, False, 2),
+        ("only pictures!", False, True, 0),
+        ("two seeds", False, True, 2),
+    ]
+    assert rows[1]["args"][0] == {
+        "label": "Seeds apart", "value": 5, "minimum": 1, "maximum": 100, "step": 1,
+        "choices": None,
+    }  # fmt: skip
     assert client.get("/sdapi/v1/extensions").json() == []
 
 

@@ -89,7 +89,10 @@ def test_lists(api: webuiapi.WebUIApi) -> None:
     assert api.get_latent_upscale_modes()[0] == {"name": "Latent"}
     assert api.get_sd_vae()[0]["model_name"] == "vae.safetensors"
     assert api.get_prompt_styles()[0]["name"] == "Oil"
-    assert api.get_scripts() == {"txt2img": [], "img2img": ["soft inpainting"]}
+    assert api.get_scripts() == {
+        "txt2img": ["two seeds"],
+        "img2img": ["only pictures!", "soft inpainting", "two seeds"],
+    }
     assert api.get_cmd_flags()["nowebui"] is False
     assert api.get_memory()["ram"]["total"] > 0
 

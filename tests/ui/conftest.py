@@ -17,6 +17,8 @@ from modules.core.errors import ModelError
 from modules.core.hooks import Hooks
 from modules.core.paths import paths_of
 from modules.core.settings import Settings
+from modules.extensions.host import ScriptHost
+from modules.extensions.load import find_extensions
 from modules.images.encode import encode_image
 from modules.jobs.queue import FunctionBackend, Job, JobQueue
 from modules.model_manager import Catalogue, Hashes, ModelChoice, ModelManager, VaeCatalogue
@@ -104,6 +106,14 @@ class Painter:
         return path
 
 
+def sample_scripts() -> ScriptHost:
+    """The scripts of tests/data/extensions, found and loaded as those of `extensions/` are."""
+    from modules.ui.scripts import read_controls
+
+    samples = Path(__file__).resolve().parent.parent / "data/extensions"
+    return ScriptHost(find_extensions([samples]), read_controls)
+
+
 @pytest.fixture
 def painter(tmp_path: Path) -> Painter:
     """What makes the pictures of `app`."""
@@ -133,6 +143,7 @@ def app(tmp_path: Path, painter: Painter) -> Iterator[App]:
             _no_device,
         ),
         jobs=queue,
+        scripts=sample_scripts(),
     )
     painter.go.set()
     queue.close(5)

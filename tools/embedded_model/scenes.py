@@ -39,7 +39,7 @@ CANVASES: tuple[tuple[int, int, float], ...] = (
 )
 NATIVE_CELLS = 16
 # Few: an hour of a CPU core is short for the things alone. On a GPU, five times as many.
-PAIR_SHARE = 0.03
+PAIR_SHARE = 0.12
 PAIR_TINT_SHARE = 0.1
 SMALL_SHARE = 0.05
 SMALL_SCALES = (0.42, 0.6)

@@ -229,6 +229,7 @@ def main() -> None:
         device,
         warm_from=arguments.warm_from,
         is_everything=arguments.everything,
+        is_text_frozen=arguments.freeze_text,
     )
 
 

@@ -44,9 +44,10 @@ class Txt2ImgTab(JobTab):
             ):
                 self.layout.rows(HIRES)
         self.build_refiner()
+        self.scripts.build()
 
     def wire_generate(self, reply: gr.Textbox) -> Submission:
         """One button, one job."""
-        submission = Submission(self.app, self.form, self.overrides)
+        submission = Submission(self.app, self.form, self.overrides, scripts=self.scripts)
         self.queue_on(self.generate, submission, reply)
         return submission

@@ -1,0 +1,126 @@
+"""The scripts of all extensions: which there are, what they take, and how a request's one runs."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modules.core.errors import BadInput, EaselError, Interrupted, NotFound
+from modules.extensions.load import Extension, Loaded, load_scripts
+from modules.extensions.script import Script
+from modules.params.request import Kind, Request
+from modules.processing.p import Processing
+from modules.processing.processed import Processed
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One argument of a script, as its component describes it."""
+
+    label: str
+    value: Any
+    """The default, as `run` gets it."""
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] | None = None
+
+
+ReadControls = Callable[[Script], Sequence[Control]]
+"""Calls a script's `ui` outside a page and describes what it made."""
+
+
+class ScriptHost:
+    """Selectable scripts by tab; loaded when they are first asked for."""
+
+    def __init__(self, extensions: Sequence[Extension], read_controls: ReadControls) -> None:
+        self.extensions = tuple(extensions)
+        self._read_controls = read_controls
+        self._lock = threading.RLock()
+
+    @functools.cached_property
+    def _loaded(self) -> Loaded:
+        with self._lock:
+            return load_scripts(self.extensions)
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, tuple[Script, ...]]:
+        return {kind: self.make(kind) for kind in ("txt2img", "img2img")}
+
+    @functools.cached_property
+    def _controls(self) -> dict[tuple[str, str | None], tuple[Control, ...]]:
+        return {}
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """(file, why it could not be loaded) of each script that is not there."""
+        return tuple((str(path), why) for path, why in self._loaded.failures)
+
+    def make(self, kind: str) -> tuple[Script, ...]:
+        """Fresh instances of the scripts that a tab shows, by title."""
+        made = []
+        for cls in self._loaded.scripts:
+            script = cls()
+            script.is_img2img = kind == "img2img"
+            script.is_txt2img = not script.is_img2img
+            script.name = script.title().lower()
+            if script.show(script.is_img2img):
+                made.append(script)
+        return tuple(sorted(made, key=lambda one: str(one.name)))
+
+    def selectable(self, kind: str) -> tuple[Script, ...]:
+        """The scripts that a tab shows, by title."""
+        return self._tables[kind]
+
+    def find(self, kind: str, name: str) -> Script:
+        """A script by its title, in any case. Raises NotFound."""
+        for script in self.selectable(kind):
+            if script.name == name.strip().lower():
+                return script
+        raise NotFound("script", name, [script.title() for script in self.selectable(kind)])
+
+    def controls(self, script: Script) -> tuple[Control, ...]:
+        """What a script takes, in order."""
+        key = (str(script.is_img2img), script.name)
+        with self._lock:
+            if key not in self._controls:
+                fresh = type(script)()
+                fresh.is_img2img, fresh.is_txt2img = script.is_img2img, script.is_txt2img
+                self._controls[key] = tuple(self._read_controls(fresh))
+            return self._controls[key]
+
+    def arguments(self, script: Script, given: Sequence[Any]) -> tuple[Any, ...]:
+        """The arguments of `run`: those given, then the defaults. Raises BadInput for too many."""
+        controls = self.controls(script)
+        if len(given) > len(controls):
+            names = ", ".join(control.label for control in controls)
+            allowed = f"{script.title()} takes at most {len(controls)} arguments: {names}"
+            raise BadInput("script_args", f"{len(given)} values", allowed)
+        return (*given, *(control.value for control in controls[len(given) :]))
+
+    def runner(self, request: Request) -> Callable[[Processing], Processed | None] | None:
+        """The request's script, ready to run; None without one. Raises NotFound, BadInput."""
+        if not request.script_name or request.script_name.lower() == "none":
+            return None
+        script = self.find(request.kind, request.script_name)
+        arguments = self.arguments(script, request.script_args)
+        return functools.partial(_run, script, arguments)
+
+    def check(self, kind: Kind, name: str | None, given: Sequence[Any]) -> None:
+        """Raises what `runner` would raise."""
+        if name and name.lower() != "none":
+            self.arguments(self.find(kind, name), given)
+
+
+def _run(script: Script, arguments: Sequence[Any], p: Processing) -> Processed | None:
+    """Raises what the script raises, with its title where it is a fault of the script."""
+    try:
+        return script.run(p, *arguments)
+    except (EaselError, Interrupted):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise EaselError(f"The script '{script.title()}' failed: {reason}") from error

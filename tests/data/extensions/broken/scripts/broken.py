@@ -1,0 +1,3 @@
+"""A script that cannot be imported."""
+
+import no_such_package_anywhere

@@ -1,0 +1,3 @@
+"""A module of an extension's own folder."""
+
+LABEL = "Seeds apart"
