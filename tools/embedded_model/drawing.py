@@ -3,6 +3,10 @@
 Knows the pipelines; must not know what is measured.
 """
 
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -122,3 +126,16 @@ def _in_batches(
         generators = [torch.Generator().manual_seed(seed + i) for i in range(start, rows.stop)]
         parts.append((run(rows, generators) * 255).round().astype(np.uint8))
     return np.concatenate(parts)
+
+
+def seconds_from_a_cold_start(models: Path) -> float:
+    """Seconds of a new Easel process that makes one picture of 20 steps and ends.
+
+    `models` is the models folder; its first checkpoint draws.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "webui.py", "generate", "a cat", "--steps", str(STEPS)]
+        command += ["--models-dir", str(models.resolve()), "--data-dir", folder]
+        started = time.monotonic()
+        subprocess.run([*command, "-o", f"{folder}/cat.png"], check=True, capture_output=True)
+        return time.monotonic() - started
