@@ -1,5 +1,7 @@
 """`python webui.py generate "a red heart" --steps 20 -o heart.png`: one job, no server.
 
+With `--image FILE` the picture is made from another one, with `--mask FILE` in a part of it.
+
 The options are made from the parameter classes; nothing here knows a parameter by name but the
 prompt.
 """
@@ -7,6 +9,7 @@ prompt.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import logging
 import os
@@ -21,10 +24,11 @@ from pydantic.fields import FieldInfo
 
 from modules.core.app import App
 from modules.core.errors import BadInput, EaselError
-from modules.images import encode_image, image_format
+from modules.images import decode_image, encode_image, image_format
 from modules.jobs.queue import Job
 from modules.model_manager import ModelChoice
-from modules.params import Txt2ImgParams, parameters
+from modules.params import Img2ImgParams, Txt2ImgParams, parameters
+from modules.params.request import PARAMS, Kind
 from modules.processing.prepare import prepare_request
 from modules.processing.result import Result
 from modules.setup.flags import Flags, parse_flags
@@ -32,6 +36,8 @@ from modules.setup.flags import Flags, parse_flags
 log = logging.getLogger(__name__)
 
 SIZE = ("width", "height")
+PICTURES = ("init_images", "mask", "latent_mask")
+"""Parameters that are files here."""
 
 
 def generate(arguments: list[str], build: Callable[[Flags], App]) -> int:
@@ -70,7 +76,7 @@ def _check_output(output: Path | None) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser whose options are the parameters of txt2img."""
+    """The parser whose options are the parameters of txt2img and img2img."""
     parser = argparse.ArgumentParser(
         prog="webui.py generate",
         description="Make pictures from a prompt without a server.",
@@ -89,6 +95,12 @@ def make_parser() -> argparse.ArgumentParser:
         dest="settings",
         help="a setting for this picture alone, such as CLIP_stop_at_last_layers=2",
     )
+    parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="picture to start from; then this is img2img"
+    )
+    parser.add_argument(
+        "--mask", type=Path, metavar="FILE", help="white is painted anew, black is kept"
+    )
     parser.add_argument("--script", metavar="NAME", help='a script to run, such as "x/y/z plot"')
     parser.add_argument(
         "--script-args",
@@ -97,9 +109,10 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="the script's arguments as a JSON list; those left out at its end have their defaults",
     )
-    for parameter in parameters(Txt2ImgParams):
-        if parameter.name != "prompt":
-            _add_option(parser, parameter.name, parameter.field, parameter)
+    rows = {p.name: p for model in (Img2ImgParams, Txt2ImgParams) for p in parameters(model)}
+    for name, parameter in rows.items():
+        if name not in ("prompt", *PICTURES):
+            _add_option(parser, name, parameter.field, parameter)
     return parser
 
 
@@ -129,8 +142,11 @@ def _value_type(field: FieldInfo) -> type:
 
 
 def _run(app: App, options: argparse.Namespace) -> Result:
+    kind: Kind = "img2img" if options.image else "txt2img"
+    app.scripts.check(kind, options.script, options.script_args)
     request = prepare_request(
-        _values(app, options),
+        _values(app, options, kind),
+        kind=kind,
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
         styles=app.styles,
@@ -140,23 +156,55 @@ def _run(app: App, options: argparse.Namespace) -> Result:
         script_name=options.script,
         script_args=tuple(options.script_args),
     )
-    app.scripts.check("txt2img", options.script, options.script_args)
     job = app.jobs.submit(request)
     _watch(job)
     return job.future.result()
 
 
-def _values(app: App, options: argparse.Namespace) -> dict[str, Any]:
-    """What was given, and the form's defaults for the rest; the size is the model's own."""
-    values = {p.name: p.ui_default for p in parameters(Txt2ImgParams)}
-    given = {name: value for name, value in vars(options).items() if name in values}
+def _values(app: App, options: argparse.Namespace, kind: Kind) -> dict[str, Any]:
+    """What was given, and the form's defaults for the rest.
+
+    The size is the model's own, or that of the picture to start from.
+    """
+    model = PARAMS[kind]
+    values = {p.name: p.ui_default for p in parameters(model)}
+    given = {name: value for name, value in vars(options).items() if name in _ALL}
+    foreign = sorted(given.keys() - values.keys())
+    if foreign:
+        allowed = (
+            "this is for img2img: give --image FILE" if kind == "txt2img" else "not with --image"
+        )
+        raise BadInput("--" + foreign[0].replace("_", "-"), given[foreign[0]], allowed)
+    return values | _start(app, options) | given
+
+
+_ALL = frozenset(p.name for model in (Txt2ImgParams, Img2ImgParams) for p in parameters(model))
+
+
+def _start(app: App, options: argparse.Namespace) -> dict[str, Any]:
+    """The size, and the pictures to start from."""
+    if not options.image:
+        if options.mask:
+            raise BadInput("--mask", str(options.mask), "it needs a picture: give --image FILE")
+        size = _native_size(app, options)
+        return dict.fromkeys(SIZE, size) if size else {}
+    data = options.image.read_bytes()
+    image = decode_image(data, field="--image")
+    start: dict[str, Any] = {name: max(64, side) for name, side in zip(SIZE, image.size)}
+    start["init_images"] = [base64.b64encode(data).decode("ascii")]
+    if options.mask:
+        start["mask"] = base64.b64encode(options.mask.read_bytes()).decode("ascii")
+    return start
+
+
+def _native_size(app: App, options: argparse.Namespace) -> int | None:
+    """Pixels of a side; None where the job itself will say what is wrong with the model."""
     try:
         overrides = dict(_setting(text) for text in options.settings)
         choice = ModelChoice.from_settings(app.settings.view().with_overrides(overrides))
-        size = app.models.resolve(choice).checkpoint.native_size
+        return app.models.resolve(choice).checkpoint.native_size
     except EaselError:
-        size = None  # the job itself says what is wrong with the model
-    return values | (dict.fromkeys(SIZE, size) if size else {}) | given
+        return None
 
 
 def _json_list(text: str) -> list[Any]:

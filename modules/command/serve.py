@@ -72,12 +72,13 @@ def _announce(app: App, port: int, seconds: float) -> None:
 
 
 def _begin_when_up(app: App, server: uvicorn.Server) -> None:
-    """Call app_started and load the model, in the background, once the server answers."""
+    """Call app_started, go on with the queue and load the model, once the server answers."""
 
     def begin() -> None:
         while not server.started and not server.should_exit:
             time.sleep(0.02)
         app.hooks.call("app_started", server.config.app)
+        app.jobs.resume()
         if not app.flags.skip_load_model_at_start:
             app.models.preload_setting(app.settings.view())
 
@@ -100,7 +101,7 @@ class _Server(uvicorn.Server):
         threading.Thread(target=self._close, name="easel-close", daemon=True).start()
 
     def _close(self) -> None:
-        log.info("Stopping; a running job is cancelled")
+        log.info("Stopping; jobs that are not done go on after the next start")
         deadline = threading.Timer(CLOSING_S, os._exit, (0,))
         deadline.daemon = True
         deadline.start()  # a worker that does not listen must not keep the program alive

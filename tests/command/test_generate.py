@@ -9,15 +9,19 @@ from PIL import Image
 
 from modules.command.generate import make_parser
 from modules.images import read
-from modules.params import Txt2ImgParams, parameters
+from modules.params import Img2ImgParams, Txt2ImgParams, parameters
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("row", list(parameters(Txt2ImgParams)), ids=lambda row: row.name)
+ROWS = {row.name: row for model in (Img2ImgParams, Txt2ImgParams) for row in parameters(model)}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.name)
 def test_every_parameter_is_an_option(row) -> None:
     text = make_parser().format_help()
-    assert row.name == "prompt" or f"--{row.name.replace('_', '-')}" in text
+    is_file = row.name in ("prompt", "init_images", "mask", "latent_mask")
+    assert is_file or f"--{row.name.replace('_', '-')}" in text
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -53,3 +57,39 @@ def test_without_a_model_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Stable-diffusion" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_picture_and_a_mask_make_it_inpainting(tmp_path: Path, tiny_models: Path) -> None:
+    source, mask, out = (tmp_path / name for name in ("in.png", "mask.png", "out.png"))
+    Image.new("RGB", (72, 64), (200, 30, 30)).save(source)
+    Image.new("L", (72, 64), 0).save(mask)
+    with Image.open(mask) as marked:
+        marked.paste(255, (40, 0, 72, 64))
+        marked.save(mask)
+    done = run("blue", "--image", str(source), "--mask", str(mask), "--steps", "2", "--seed", "1",
+               "--mask-blur", "0", "--no-inpaint-full-res", "-o", str(out),
+               "--models-dir", str(tiny_models), "--data-dir", str(tmp_path))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Image.open(out) as image:
+        assert image.size == (72, 64)
+        assert image.crop((0, 0, 40, 64)).getcolors() == [(40 * 64, (200, 30, 30))]
+        assert len(image.crop((40, 0, 72, 64)).getcolors(10**6)) > 1
+        assert "Denoising strength" in read(image).infotext
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--mask", "m.png"), "give --image FILE"),
+        (("--resize-mode", "1"), "give --image FILE"),
+        (("--image", "nowhere.png"), "nowhere.png"),
+        (("--script", "no such plot"), "no such plot"),
+        (("--script-args", "1,2"), "no JSON list"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    options: tuple[str, ...], part: str, tmp_path: Path, tiny_models: Path
+) -> None:
+    done = run("x", *options, "--models-dir", str(tiny_models), "--data-dir", str(tmp_path))
+    assert done.returncode != 0
+    assert part in done.stderr and "Traceback" not in done.stderr

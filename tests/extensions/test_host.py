@@ -74,7 +74,10 @@ def test_scripts_are_found_by_tab_and_title(sample_host: ScriptHost) -> None:
 
 
 def test_element_ids_name_the_tab_where_both_have_the_script(sample_host: ScriptHost) -> None:
-    both, one = sample_host.find("img2img", "two seeds"), sample_host.find("img2img", "only pictures!")
+    both, one = (
+        sample_host.find("img2img", "two seeds"),
+        sample_host.find("img2img", "only pictures!"),
+    )
     assert both.elem_id("apart") == "script_img2img_two_seeds_apart"
     assert one.elem_id("x") == "script_only_pictures_x"
 

@@ -1,3 +1,3 @@
 """A script that cannot be imported."""
 
-import no_such_package_anywhere
+import no_such_package_anywhere  # noqa: F401
