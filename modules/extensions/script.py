@@ -7,7 +7,7 @@ The class that community scripts derive from, under A1111's names. Knows no grad
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from modules.processing.p import Processing
@@ -22,6 +22,8 @@ class Script:
     filename: str = ""
     name: str | None = None
     """The title in lower case, which requests use."""
+    menu_names: Callable[[str], Sequence[str]] | None = None
+    """On a page: the names in a table as they are now, such as "checkpoints"; None elsewhere."""
 
     def title(self) -> str:
         """The name in the menu."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -21,12 +21,20 @@ SCRIPT_TABS = ("txt2img", "img2img")
 class ScriptPanel:
     """The components of one tab."""
 
-    def __init__(self, host: ScriptHost, kind: str) -> None:
+    def __init__(
+        self,
+        host: ScriptHost,
+        kind: str,
+        menu_names: Callable[[str], Sequence[str]] | None = None,
+    ) -> None:
         """`kind`: txt2img or img2img; the scripts are this page's own instances.
 
+        `menu_names`: the names in a table of choices as they are now, for the scripts' menus.
         Any other tab has no scripts, and no panel: its element ids would be there twice.
         """
         scripts = host.make(kind) if kind in SCRIPT_TABS else ()
+        for script in scripts:
+            script.menu_names = menu_names
         self._scripts = {script.title(): script for script in scripts}
         self._fields: dict[str, list[Component]] = {}
         self._groups: dict[str, gr.Column] = {}

@@ -1,0 +1,170 @@
+"""The shipped scripts on the tiny model: A1111's pictures, grids and infotexts.
+
+Made by A1111 1.10.1, see tests/parity; what is drawn as text may differ, everything else not.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modules.core.hooks import Hooks
+from modules.core.settings import Settings
+from modules.extensions.host import ScriptHost
+from modules.images.encode import encode_image
+from modules.params import Img2ImgBody, Txt2ImgBody
+from modules.params.infotext_read import read_infotext
+from modules.params.request import Kind, only_parameters
+from modules.processing.prepare import prepare_request
+from modules.processing.report import SilentReport
+from modules.processing.result import Result
+from modules.processing.run import Services, run_request
+from modules.processing.script_run import run_script
+
+CASES = Path(__file__).parents[1] / "data/parity/scripts"
+MEAN_LEVELS, FAR_LEVELS, FAR_SHARE = 0.5, 2, 0.005
+"""As in tests/parity."""
+LEGEND_LEFT, LEGEND_TOP = 96, 18
+"""Pixels of the grids' legends; here letters are drawn."""
+HAS_GRID = {"prompt_matrix": True, "xyz_cfg_steps": True, "prompts_from_file": False}
+
+
+@pytest.fixture
+def own(services: Services, tmp_path: Path) -> Services:
+    """The shared model with an outputs folder of this test alone."""
+    paths = dataclasses.replace(services.paths, data=tmp_path)
+    return dataclasses.replace(services, hooks=Hooks(), paths=paths)
+
+
+def make(
+    host: ScriptHost,
+    services: Services,
+    asked: dict[str, Any],
+    *,
+    save: bool,
+    kind: Kind = "txt2img",
+) -> Result:
+    body_class = Img2ImgBody if kind == "img2img" else Txt2ImgBody
+    body = body_class.model_validate(asked)
+    request = prepare_request(
+        only_parameters(body),
+        kind=kind,
+        settings=Settings(None).view(),
+        catalogue=services.models.catalogue,
+        save_samples=save,
+        save_grid=save,
+        script_name=body.script_name,
+        script_args=tuple(body.script_args),
+    )
+    run = host.runner(request)
+    assert run is not None
+    return run_script(request, run, services, SilentReport())
+
+
+def without_version(text: str) -> str:
+    return re.sub(r"(, )?Version: [^,\n]+", "", text)
+
+
+def assert_alike(got: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> None:
+    levels = np.abs(got.astype(np.int16) - wanted.astype(np.int16))
+    assert levels.mean() <= MEAN_LEVELS
+    assert (levels > FAR_LEVELS).mean() <= FAR_SHARE
+
+
+@pytest.mark.parametrize("case", sorted(HAS_GRID))
+def test_pictures_and_infotexts_equal_those_of_a1111(
+    case: str, host: ScriptHost, own: Services
+) -> None:
+    asked = json.loads((CASES / f"{case}.request.json").read_text())["body"]
+    reply = json.loads((CASES / f"{case}.info.json").read_text())
+    gold, count = reply["info"], reply["_n_images"]
+    result = make(host, own, asked, save=False)
+    assert len(result.images) == count
+    for number, image in enumerate(result.images):
+        wanted = np.asarray(Image.open(CASES / f"{case}.{number}.png").convert("RGB"))
+        got = np.asarray(image)
+        assert got.shape == wanted.shape
+        if HAS_GRID[case] and number == 0:
+            got, wanted = (array[LEGEND_TOP:, LEGEND_LEFT:] for array in (got, wanted))
+        assert_alike(got, wanted)
+    texts = [without_version(text) for text in gold["infotexts"]]
+    assert [without_version(text) for text in result.infotexts] == texts[:count]
+    assert result.index_of_first_image == gold["index_of_first_image"]
+    assert result.info["all_prompts"] == gold["all_prompts"]
+    assert result.info["all_seeds"][: len(gold["all_seeds"])] == gold["all_seeds"]
+    assert set(gold) <= set(result.info)
+
+
+def test_files_of_a_plot_are_its_grid_and_its_pictures(host: ScriptHost, own: Services) -> None:
+    asked = {
+        "prompt": "a", "steps": 2, "width": 64, "height": 64, "seed": 7, "sampler_name": "Euler",
+        "script_name": "x/y/z plot",
+        "script_args": [
+            "Clip skip", "1, 2", [], "Sampler", "", ["Euler", "DDIM"], 0, "", [],
+            True, True, False, False, False, False, False, 4, False,
+        ],
+    }  # fmt: skip
+    result = make(host, own, asked, save=True)
+    assert all(path is not None and path.is_file() for path in result.paths)
+    assert len({*result.paths}) == 5 and result.paths[0].parent != result.paths[1].parent
+    clip = ["Clip skip: 2" in text for text in result.infotexts[1:]]
+    assert clip == [False, True, False, True]
+    assert ["Sampler: DDIM" in text for text in result.infotexts[1:]] == [False] * 2 + [True] * 2
+    with Image.open(result.paths[0]) as saved:
+        text = saved.info["parameters"]
+    assert text == result.infotexts[0] and 'Y Values: "Euler, DDIM"' in text
+    assert read_infotext(text).params["steps"] == 2
+
+
+def test_a_plot_of_img2img_is_made_of_ordinary_pictures(host: ScriptHost, own: Services) -> None:
+    start = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+    asked = {
+        "init_images": [base64.b64encode(encode_image(start, "png")).decode()],
+        "prompt": "a", "steps": 4, "width": 64, "height": 64, "seed": 7, "sampler_name": "Euler",
+        "script_name": "X/Y/Z Plot",
+        "script_args": ["Denoising", "0.3, 0.9", [], 0, "", [], 0, "", [], False, True],
+    }  # fmt: skip
+    grid, *pictures = make(host, own, asked, save=False, kind="img2img").images
+    assert grid.size == (128, 64)
+    for number, strength in enumerate((0.3, 0.9)):
+        values = {key: value for key, value in asked.items() if "script" not in key}
+        body = Img2ImgBody.model_validate(values | {"denoising_strength": strength})
+        request = prepare_request(
+            only_parameters(body),
+            kind="img2img",
+            settings=Settings(None).view(),
+            catalogue=own.models.catalogue,
+            save_samples=False,
+            save_grid=False,
+        )
+        plain = run_request(request, own, SilentReport())
+        assert np.array_equal(np.asarray(plain.images[0]), np.asarray(pictures[number]))
+
+
+def test_the_scripts_describe_their_arguments(host: ScriptHost) -> None:
+    for tab in ("txt2img", "img2img"):
+        assert {"Prompt matrix", "Prompts from file or textbox", "X/Y/Z plot"} <= {
+            script.title() for script in host.selectable(tab)
+        }
+    plot = host.find("txt2img", "x/y/z plot")
+    labels = [control.label for control in host.controls(plot)]
+    assert labels == [
+        "X type", "X values", "X values", "Y type", "Y values", "Y values",
+        "Z type", "Z values", "Z values", "Draw legend", "Include Sub Images",
+        "Include Sub Grids", "Keep -1 for seeds", "Vary seeds for X", "Vary seeds for Y",
+        "Vary seeds for Z", "Grid margins (px)", "Use text inputs instead of dropdowns",
+    ]  # fmt: skip
+    defaults = [control.value for control in host.controls(plot)]
+    assert defaults[:9] == [1, "", [], 0, "", [], 0, "", []] and defaults[9] is True
+    matrix = host.controls(host.find("img2img", "prompt matrix"))
+    assert [control.value for control in matrix] == [False, False, "positive", "comma", 0]
+    prompts = host.controls(host.find("img2img", "prompts from file or textbox"))
+    assert [control.value for control in prompts] == [False, False, "start", ""]
