@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         return download(rest)
     from modules.command.serve import serve
 
-    return serve(build(flags_of(arguments)))
+    return serve(build(flags_of(arguments), keeps_jobs=True))
 
 
 def split_command(arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -60,8 +60,11 @@ def flags_of(arguments: list[str]) -> Flags:
     return parse_flags(arguments, os.environ, ROOT)
 
 
-def build(flags: Flags) -> App:
-    """Put one Easel together. Nothing heavy is imported: the page comes up before torch does."""
+def build(flags: Flags, *, keeps_jobs: bool = False) -> App:
+    """Put one Easel together. Nothing heavy is imported: the page comes up before torch does.
+
+    `keeps_jobs`: the queue outlives the program, and begins with the jobs of its last run.
+    """
     from modules.setup import torchvision_compat
 
     torchvision_compat.install()  # before anything can import torchvision
@@ -72,6 +75,7 @@ def build(flags: Flags) -> App:
     from modules.core.settings import Settings
     from modules.jobs.local import LocalBackend
     from modules.jobs.queue import JobQueue
+    from modules.jobs.store import open_store
     from modules.params.styles import StyleDatabase
 
     configure_logging(flags.loglevel)
@@ -79,8 +83,14 @@ def build(flags: Flags) -> App:
     settings = Settings(paths.settings_file)
     models, styles = build_models(flags, paths, hooks, settings), StyleDatabase(paths.styles_files)
     scripts = build_scripts(paths)
+    interrogator = build_interrogator(flags, paths, settings, models)
     backend = LocalBackend(
-        models=models, hooks=hooks, paths=paths, styles=styles, script_of=scripts.runner
+        models=models,
+        hooks=hooks,
+        paths=paths,
+        styles=styles,
+        caption=interrogator.caption,
+        script_of=scripts.runner,
     )
     return App(
         flags=flags,
@@ -90,7 +100,8 @@ def build(flags: Flags) -> App:
         styles=styles,
         models=models,
         scripts=scripts,
-        jobs=JobQueue(backend),
+        interrogator=interrogator,
+        jobs=JobQueue(backend, store=open_store(paths.queue_file) if keeps_jobs else None),
     )
 
 
@@ -105,6 +116,23 @@ def build_scripts(paths: Paths) -> ScriptHost:
         return read_controls(script)
 
     return ScriptHost(find_extensions(paths.extensions), read_controls)
+
+
+def build_interrogator(
+    flags: Flags, paths: Paths, settings: Settings, models: ModelManager
+) -> Interrogator:
+    """CLIP over the models' device, or the CPU where the flags say so; nothing is loaded yet."""
+    from modules.interrogate import Interrogator
+    from modules.model_manager.lending import lend_cpu
+
+    bases = (paths.data, paths.models, paths.root / "models")
+    return Interrogator(
+        tuple(dict.fromkeys(base / "CLIP" for base in bases[1:])),
+        tuple(dict.fromkeys(base / "interrogate" for base in bases)),
+        paths.cache / "interrogate",
+        lend_cpu if {"all", "interrogate"} & set(flags.use_cpu) else models.lend_device,
+        settings=settings.view,
+    )
 
 
 def build_models(flags: Flags, paths: Paths, hooks: Hooks, settings: Settings) -> ModelManager:
@@ -141,6 +169,7 @@ else:
         from modules.core.settings import Settings
         from modules.extensions.host import Control, ScriptHost
         from modules.extensions.script import Script
+        from modules.interrogate import Interrogator
         from modules.model_manager import ModelManager
         from modules.model_manager.device import DeviceChoice
         from modules.setup.flags import Flags

@@ -11,7 +11,7 @@ from modules.api.route import EaselApp, Previews, Route, Tokens
 from modules.api.tokens import TokenCountReply, TokenCountRequest
 from modules.core.app import VERSION, App
 from modules.core.errors import EaselError, NotFound
-from modules.jobs.queue import Job, State
+from modules.jobs.queue import Job, Move, State
 
 _PROMPT_CHARACTERS = 80
 _FINISHED_SHOWN = 10
@@ -35,6 +35,8 @@ class CurrentJob(BaseModel):
     prompt: str
     """The first 80 characters."""
     user: str
+    attempt: int
+    """Above 1: the program ended while the job ran, and it is made again."""
     progress: float
     step: int
     steps: int
@@ -56,15 +58,41 @@ class WaitingJob(BaseModel):
     prompt: str
     user: str
     state: str
+    attempt: int
 
 
 class FinishedJob(BaseModel):
-    """A job that is over."""
+    """A job that is over, of an earlier run of the program too."""
 
     id: str
+    number: int
+    kind: str
+    prompt: str
+    user: str
     state: str
+    """done, failed, cancelled, or lost: nobody could have got its pictures after a restart."""
+    attempt: int
     error: str | None
+    created: float
+    """Seconds since 1970, and so are these: null where it never began."""
+    started: float | None
+    finished: float | None
     seconds: float | None
+
+
+class JobsReply(BaseModel):
+    """All jobs that are remembered."""
+
+    queue: list[WaitingJob]
+    """The running one first, then those that wait, in their order."""
+    finished: list[FinishedJob]
+    """The newest 200, newest first."""
+
+
+class MoveRequest(BaseModel):
+    """Where a waiting job goes."""
+
+    to: Move
 
 
 class JobReply(BaseModel):
@@ -106,15 +134,29 @@ def job(app: EaselApp, job_id: str) -> JobReply:
     found = app.jobs.get(job_id)
     if found is None:
         raise _unknown(app, job_id)
-    result = found.result
     return JobReply(
         id=found.id,
         state=found.state,
         error=_error(found),
-        infotexts=list(result.infotexts) if result else [],
-        warnings=list(result.warnings) if result else [],
+        infotexts=list(found.infotexts),
+        warnings=list(found.warnings),
         seconds=_seconds(found),
     )
+
+
+def jobs(app: EaselApp) -> JobsReply:
+    """Every job of the queue, and those that are over, yesterday's too."""
+    return JobsReply(
+        queue=[_waiting(job) for job in app.jobs.active()],
+        finished=[_finished(job) for job in app.jobs.finished()],
+    )
+
+
+def move(app: EaselApp, job_id: str, body: MoveRequest) -> dict[str, str]:
+    """Let a waiting job run earlier or later. 404 if none of that name waits."""
+    if not app.jobs.move(job_id, body.to):
+        raise _unknown(app, job_id)
+    return {}
 
 
 def cancel(app: EaselApp, job_id: str) -> dict[str, str]:
@@ -132,7 +174,9 @@ def token_count(app: EaselApp, tokens: Tokens, body: TokenCountRequest) -> Token
 PAGE_ROUTES = (
     Route("GET", "/easel/v1/status", status),
     Route("POST", "/easel/v1/token-count", token_count),
+    Route("GET", "/easel/v1/jobs", jobs),
     Route("GET", "/easel/v1/jobs/{job_id:path}", job),
+    Route("POST", "/easel/v1/jobs/{job_id:path}/move", move),
     Route("POST", "/easel/v1/jobs/{job_id:path}/cancel", cancel),
 )
 
@@ -154,6 +198,7 @@ def _current(app: App, job: Job, previews: PreviewEncoder, preview_id: int) -> C
         kind=job.request.kind,
         prompt=_prompt(job),
         user=job.request.user,
+        attempt=job.attempt,
         progress=now.fraction,
         step=now.step,
         steps=now.steps,
@@ -174,11 +219,25 @@ def _waiting(job: Job) -> WaitingJob:
         prompt=_prompt(job),
         user=job.request.user,
         state=job.state,
+        attempt=job.attempt,
     )
 
 
 def _finished(job: Job) -> FinishedJob:
-    return FinishedJob(id=job.id, state=job.state, error=_error(job), seconds=_seconds(job))
+    return FinishedJob(
+        id=job.id,
+        number=job.number,
+        kind=job.request.kind,
+        prompt=_prompt(job),
+        user=job.request.user,
+        state=job.state,
+        attempt=job.attempt,
+        error=_error(job),
+        created=job.created,
+        started=job.started,
+        finished=job.finished,
+        seconds=_seconds(job),
+    )
 
 
 def _prompt(job: Job) -> str:

@@ -101,7 +101,7 @@ class _Server(uvicorn.Server):
         threading.Thread(target=self._close, name="easel-close", daemon=True).start()
 
     def _close(self) -> None:
-        log.info("Stopping; jobs that are not done go on after the next start")
+        log.info("Stopping; what is not done goes on after the next start")
         deadline = threading.Timer(CLOSING_S, os._exit, (0,))
         deadline.daemon = True
         deadline.start()  # a worker that does not listen must not keep the program alive

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
 from modules.params.request import Request
@@ -29,13 +31,18 @@ class LocalBackend:
         hooks: Hooks,
         paths: Paths,
         styles: StyleDatabase | None = None,
+        caption: Callable[[Image.Image], str] | None = None,
         script_of: Callable[[Request], RunScript | None] = lambda _request: None,
     ) -> None:
-        """`script_of`: the script that runs a request, or None for an ordinary job."""
+        """`caption`: interrogation, for scripts.
+
+        script_of: the script that runs a request, or None for an ordinary job.
+        """
         self._models = models
         self._hooks = hooks
         self._paths = paths
         self._styles = styles
+        self._caption = caption
         self._script_of = script_of
         self._services: Services | None = None
         self._lock = threading.Lock()
@@ -56,5 +63,7 @@ class LocalBackend:
 
         with self._lock:
             if self._services is None:
-                self._services = Services(self._models, self._hooks, self._paths, self._styles)
+                self._services = Services(
+                    self._models, self._hooks, self._paths, self._styles, self._caption
+                )
             return self._services

@@ -45,9 +45,13 @@ class Progress:
 class JobReport:
     """The Report of one job: written by its worker, read by everyone else."""
 
-    def __init__(self, preview_every: int) -> None:
-        """`preview_every`: steps between previews, below 1 for none."""
+    def __init__(self, preview_every: int, on_stop: Callable[[], None] = lambda: None) -> None:
+        """`preview_every`: steps between previews, below 1 for none.
+
+        on_stop: called when the whole job is asked to stop, in the thread of who asks.
+        """
         self._preview_every = preview_every
+        self._on_stop = on_stop
         self._lock = threading.Lock()
         self._progress = Progress()
         self._stop = Stop.NO
@@ -66,7 +70,10 @@ class JobReport:
         """Ask the job to stop in some way; a stronger wish replaces a weaker one."""
         order = (Stop.NO, Stop.SKIP, Stop.AFTER_CURRENT, Stop.NOW)
         with self._lock:
-            self._stop = max(self._stop, stop, key=order.index)
+            before, self._stop = self._stop, max(self._stop, stop, key=order.index)
+            ends = order.index(self._stop) > max(1, order.index(before))
+        if ends:
+            self._on_stop()
 
     def begin(self, passes: int) -> None:
         """The job has so many sampling passes in all."""

@@ -1,7 +1,7 @@
 """The queue: one door for the page, the REST API and the command line.
 
-Holds jobs in memory, behind the interface that a durable queue keeps. Knows nothing of what a
-job does: a Backend runs it.
+Holds jobs in memory and writes down in a Store what must outlive the program. Knows nothing of
+what a job does: a Backend runs it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from PIL import Image
 
 from modules.core.errors import BadInput, Busy, EaselError, Interrupted
-from modules.jobs.progress import JobReport, Progress
+from modules.jobs.job import Job, State, with_fixed_seeds
+from modules.jobs.outcome import Outcome
+from modules.jobs.progress import JobReport
+from modules.jobs.restore import end_of, restore_jobs, row_of
+from modules.jobs.store import NoStore, Store, Value
 from modules.params.request import Request
 from modules.processing.report import Report, Stop
 from modules.processing.result import Result
 
+__all__ = ["Backend", "FunctionBackend", "Job", "JobQueue", "Move", "State"]
+
 log = logging.getLogger(__name__)
 
 
+_CANCELLED = "Cancelled while waiting."
+_CLOSING = "Easel is closing; the job goes on after its next start."
 PICTURE_BYTES = 512 << 20
 """Pictures of finished jobs that stay in memory; they are on the disk as well."""
 
@@ -39,69 +45,62 @@ class Backend(Protocol):
         """Do the work. Raises EaselError for what the user can mend, Interrupted when stopped."""
 
 
-class State(StrEnum):
-    """Where a job is in its life."""
+class Move(StrEnum):
+    """Where a waiting job can be moved."""
 
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(slots=True)
-class Job:
-    """One request on its way; changed only by the queue."""
-
-    id: str
-    request: Request
-    number: int
-    report: JobReport
-    state: State = State.QUEUED
-    error: Exception | None = None
-    created: float = field(default_factory=time.time)
-    started: float | None = None
-    finished: float | None = None
-    future: Future[Result] = field(default_factory=Future)
-    """Resolves with the result, or with the error; `asyncio.wrap_future` awaits it."""
-
-    @property
-    def progress(self) -> Progress:
-        """How far the job is."""
-        return self.report.progress
-
-    @property
-    def result(self) -> Result | None:
-        """The result of a job that is done, also of one that was interrupted half-way."""
-        done = self.future.done() and not self.future.cancelled() and not self.future.exception()
-        return self.future.result() if done else None
+    FRONT = "front"
+    UP = "up"
+    DOWN = "down"
+    BACK = "back"
 
 
 class JobQueue:
     """Jobs in order of arrival, run by one worker thread."""
 
-    def __init__(self, backend: Backend, *, limit: int = 1000, remembered: int = 50) -> None:
-        """`limit`: most jobs waiting; `remembered`: how many finished jobs stay readable."""
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        limit: int = 1000,
+        remembered: int = 200,
+        store: Store | None = None,
+    ) -> None:
+        """`limit`: most jobs waiting; `remembered`: how many finished jobs stay readable.
+
+        store: holds the jobs of the program's last run, which begin with `resume()`; without
+        one nothing outlives the program.
+        """
         self._backend = backend
+        self._store = store or NoStore()
         self._limit = limit
         self._remembered = remembered
         self._changed = threading.Condition(threading.RLock())
-        self._waiting: list[Job] = []
+        restored = restore_jobs(self._store, self._report, time.time())
+        self._waiting = restored.waiting
         self._running: Job | None = None
-        self._finished: list[Job] = []
-        self._numbers = itertools.count(1)
+        self._finished = restored.finished[-remembered:]
+        self._numbers = itertools.count(restored.next_number)
+        self._next_place = max((job.place + 1 for job in self._waiting), default=1)
+        self._is_held = bool(self._waiting)
         self._closing = False
+        self._goes_on: Job | None = None
+        """The job that was running when the queue was closed; it begins anew with the program."""
         self._worker = threading.Thread(target=self._work, name="easel-worker", daemon=True)
         self._worker.start()
 
-    def submit(self, request: Request) -> Job:
-        """Put a request at the end of the queue.
+    def resume(self) -> None:
+        """Begin with the jobs of the program's last run, if there are any."""
+        with self._changed:
+            self._is_held = False
+            self._changed.notify_all()
 
+    def submit(self, request: Request) -> Job:
+        """Put a request at the end of the queue; it is written down when this returns.
+
+        Takes milliseconds, with large pictures tenths of a second: call it from a thread.
         Raises Busy when the queue is full or closing, BadInput when its task id is in use.
         """
-        every = int(request.settings.get("show_progress_every_n_steps", 10))
-        if not request.settings.get("live_previews_enable", True):
-            every = -1
+        request = with_fixed_seeds(request)
         with self._changed:
             if self._closing:
                 raise Busy("Easel is closing; nothing more is taken.")
@@ -110,7 +109,10 @@ class JobQueue:
             task_id = request.task_id or f"task({request.kind}-{secrets.token_hex(8)})"
             if any(job.id == task_id for job in self.active()):
                 raise BadInput("force_task_id", task_id, "a job of this name is running or waiting")
-            job = Job(task_id, request, next(self._numbers), JobReport(every))
+            number = next(self._numbers)
+            job = Job(task_id, request, number, self._report(number, request), self._next_place)
+            self._next_place += 1
+            self._write_down(job)
             self._waiting.append(job)
             self._changed.notify_all()
         return job
@@ -136,6 +138,23 @@ class JobQueue:
         with self._changed:
             return tuple(reversed(self._finished))
 
+    def move(self, job_id: str, to: Move) -> bool:
+        """Let a waiting job run earlier or later; False if none of that name waits."""
+        with self._changed:
+            at = next((i for i, job in enumerate(self._waiting) if job.id == job_id), None)
+            if at is None:
+                return False
+            last = len(self._waiting) - 1
+            places = [job.place for job in self._waiting]
+            target = {Move.FRONT: 0, Move.UP: max(0, at - 1), Move.DOWN: min(last, at + 1)}
+            self._waiting.insert(target.get(to, last), self._waiting.pop(at))
+            changed = {}
+            for job, place in zip(self._waiting, places, strict=True):
+                if job.place != place:
+                    changed[job.number] = job.place = place
+            self._store.reorder(changed)
+        return True
+
     def cancel(self, job_id: str) -> bool:
         """Take a waiting job out, or stop a running one now; False if there is no such job."""
         with self._changed:
@@ -145,7 +164,7 @@ class JobQueue:
             for job in self._waiting:
                 if job.id == job_id:
                     self._waiting.remove(job)
-                    self._finish(job, State.CANCELLED, Interrupted("Cancelled while waiting."))
+                    self._finish(job, State.CANCELLED, Interrupted(_CANCELLED))
                     return True
         return False
 
@@ -158,15 +177,36 @@ class JobQueue:
         self._ask(Stop.SKIP)
 
     def close(self, timeout_s: float) -> bool:
-        """Cancel what waits, stop what runs, and wait; True if the worker ended in time."""
+        """Take nothing more, stop what runs, and wait; True if the worker ended in time.
+
+        With a store, what waits and what runs is made after the next start. Either way those
+        who wait for these jobs are told at once.
+        """
         with self._changed:
             self._closing = True
             for job in tuple(self._waiting):
-                self.cancel(job.id)
-            self._ask(Stop.NOW)
+                if not self._store.keeps:
+                    self.cancel(job.id)
+                elif not job.future.done():
+                    job.future.set_exception(Interrupted(_CLOSING))
+            if self._running:
+                self._stop_for_now(self._running)
             self._changed.notify_all()
         self._worker.join(timeout_s)
-        return not self._worker.is_alive()
+        if self._worker.is_alive():
+            return False
+        self._store.close()
+        return True
+
+    def _stop_for_now(self, job: Job) -> None:
+        """Stop the running job; it begins anew with the program, unless its user stopped it."""
+        was_stopped = job.report.stop in (Stop.NOW, Stop.AFTER_CURRENT)
+        job.report.ask(Stop.NOW)
+        if was_stopped or not self._store.keeps:
+            return
+        self._goes_on = job
+        began: dict[str, Value] = {"state": State.QUEUED, "started": None, "is_stopped": 0}
+        self._store.update(job.number, began | {"attempt": job.attempt + 1})
 
     def _ask(self, stop: Stop) -> None:
         job = self._running
@@ -179,14 +219,18 @@ class JobQueue:
 
     def _next(self) -> Job | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            if not self._waiting:
+            self._changed.wait_for(self._may_go_on)
+            if self._closing:
                 return None
             job = self._waiting.pop(0)
             job.future.set_running_or_notify_cancel()  # from here on nobody can cancel it
             job.state, job.started = State.RUNNING, time.time()
             self._running = job
+            self._store.update(job.number, {"state": job.state, "started": job.started})
             return job
+
+    def _may_go_on(self) -> bool:
+        return self._closing or bool(self._waiting and not self._is_held)
 
     def _run(self, job: Job) -> None:
         outcome: Result | Exception
@@ -204,17 +248,26 @@ class JobQueue:
             self._running = None
             if isinstance(outcome, Exception):
                 stopped = isinstance(outcome, Interrupted)
-                self._finish(job, State.CANCELLED if stopped else State.FAILED, outcome)
+                state = State.CANCELLED if stopped else State.FAILED
             else:
-                self._finish(job, State.DONE, outcome)
+                stopped, state = outcome.interrupted, State.DONE
+            if stopped and job is self._goes_on:  # over for this run of the program only
+                job.state = State.QUEUED
+                self._waiting.insert(0, job)
+                self._resolve(job, outcome)
+            else:
+                self._finish(job, state, outcome)
 
     def _finish(self, job: Job, state: State, outcome: Result | Exception) -> None:
         job.finished = time.time()
         job.state = state
         if isinstance(outcome, Exception):
             job.error = outcome
+        else:
+            job.outcome = Outcome.of(outcome)
+        self._store.finish(job.number, end_of(job), job.finished)
         self._finished.append(job)
-        if not job.future.cancelled():
+        if not job.future.done():
             self._resolve(job, outcome)
         self._forget_oldest()
 
@@ -225,13 +278,34 @@ class JobQueue:
             job.future.set_result(outcome)
 
     def _forget_oldest(self) -> None:
-        """Keep the newest finished jobs, as many as allowed and as their pictures fit."""
+        """Remember as many finished jobs as allowed, and as many pictures as fit."""
+        del self._finished[: -self._remembered]
         size = 0
         for place, job in enumerate(reversed(self._finished)):
-            size += sum(_bytes(image) for image in job.result.images) if job.result else 0
-            if place and (place >= self._remembered or size > PICTURE_BYTES):
-                del self._finished[: len(self._finished) - place]
-                return
+            size += (own := _size(job))
+            if place and own and size > PICTURE_BYTES:
+                job.forget_pictures()
+
+    def _report(self, number: int, request: Request) -> JobReport:
+        every = int(request.settings.get("show_progress_every_n_steps", 10))
+        if not request.settings.get("live_previews_enable", True):
+            every = -1
+        return JobReport(every, lambda: self._store.update(number, {"is_stopped": 1}))
+
+    def _write_down(self, job: Job) -> None:
+        try:
+            row = row_of(job)
+        except ValueError as error:
+            log.warning("Job %s cannot be kept over a restart: %s", job.id, error)
+        else:
+            self._store.add(row)
+
+
+def _size(job: Job) -> int:
+    """Bytes of the job's pictures in memory."""
+    if job.future.cancelled() or not job.future.done() or job.future.exception():
+        return 0
+    return sum(_bytes(image) for image in job.future.result().images)
 
 
 def _bytes(image: Image.Image) -> int:

@@ -145,6 +145,7 @@ def test_status_shows_model_job_queue_and_finished(
         "prompt": "later",
         "user": "",
         "state": "queued",
+        "attempt": 1,
     }
     assert reply["finished"] == []
 
@@ -162,6 +163,35 @@ def test_finished_jobs_are_listed_newest_first(client: TestClient, app: App, han
     assert [job["id"] for job in finished] == [f"job {n}" for n in range(11, 1, -1)]
     assert finished[0]["state"] == "done" and finished[0]["error"] is None
     assert finished[0]["seconds"] >= 0
+
+
+def test_all_jobs_are_listed_with_what_they_were(
+    client: TestClient, app: App, hand: Hand, running: Any
+) -> None:
+    queue_one(app, "second")
+    reply = client.get("/easel/v1/jobs").json()
+    assert [(job["id"], job["state"]) for job in reply["queue"]] == [
+        ("t(1)/a", "running"),
+        ("second", "queued"),
+    ]
+    assert reply["finished"] == []
+    hand.may_go.set()
+    app.jobs.active()[-1].future.result(10)
+    reply = client.get("/easel/v1/jobs").json()
+    assert reply["queue"] == []
+    newest = reply["finished"][0]
+    shown = ("number", "kind", "prompt", "state", "attempt", "error")
+    assert [newest[name] for name in shown] == [2, "txt2img", "later", "done", 1, None]
+    assert newest["created"] <= newest["started"] <= newest["finished"]
+
+
+def test_waiting_job_moves_to_the_front(client: TestClient, app: App, running: Any) -> None:
+    for name in ("b", "c", "d/e"):
+        queue_one(app, name)
+    assert client.post("/easel/v1/jobs/d%2Fe/move", json={"to": "front"}).json() == {}
+    assert [job.id for job in app.jobs.active()] == ["t(1)/a", "d/e", "b", "c"]
+    assert client.post("/easel/v1/jobs/t(1)%2Fa/move", json={"to": "up"}).status_code == 404
+    assert client.post("/easel/v1/jobs/b/move", json={"to": "sideways"}).status_code == 422
 
 
 def test_cancel_takes_a_waiting_job_out(client: TestClient, app: App, running: Any) -> None:

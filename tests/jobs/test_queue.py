@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from modules.core.errors import BadInput, Busy, Interrupted
-from modules.jobs.queue import FunctionBackend, Job, JobQueue, State
+from modules.jobs import FunctionBackend, Job, JobQueue, Move, State, open_store
 from modules.params import Request, Txt2ImgParams
 from modules.processing.report import Report, Stop
 from modules.processing.result import Result
@@ -164,7 +165,8 @@ def test_pictures_of_finished_jobs_take_a_bounded_amount_of_memory() -> None:
     for prompt in "abcd":
         finish(queue.submit(ask(prompt)))
     queue.close(5)
-    assert [job.request.params.prompt for job in queue.finished()] == ["d", "c"]
+    assert [job.result is not None for job in queue.finished()] == [True, True, False, False]
+    assert all(job.state is State.DONE for job in queue.finished())
 
 
 def test_closing_stops_the_running_job_and_cancels_the_rest(gate: Gate) -> None:
@@ -196,3 +198,83 @@ def test_progress_counts_passes_and_steps() -> None:
     queue.close(5)
     assert seen == [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0]
     assert job.progress.preview_id == 2, "one preview a pass: step 2; step 4 is the picture itself"
+
+
+def names(queue: JobQueue) -> list[str]:
+    return [job.request.params.prompt for job in queue.active()]
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "expected"),
+    [
+        ("c", Move.FRONT, "rcab"),
+        ("c", Move.UP, "racb"),
+        ("a", Move.UP, "rabc"),
+        ("a", Move.DOWN, "rbac"),
+        ("c", Move.DOWN, "rabc"),
+        ("a", Move.BACK, "rbca"),
+    ],
+)
+def test_waiting_job_can_be_moved(
+    queue: JobQueue, gate: Gate, name: str, to: Move, expected: str
+) -> None:
+    queue.submit(ask("r"))
+    gate.entered.acquire(timeout=5)
+    for prompt in "abc":
+        queue.submit(ask(prompt, task_id=prompt))
+    assert queue.move(name, to)
+    assert "".join(names(queue)) == expected
+    gate.go.release(4)
+    finish(queue.active()[-1])
+    assert "".join(gate.order) == expected
+
+
+def test_only_waiting_jobs_can_be_moved(queue: JobQueue, gate: Gate) -> None:
+    queue.submit(ask("r", task_id="r"))
+    gate.entered.acquire(timeout=5)
+    assert not queue.move("r", Move.BACK)
+    assert not queue.move("no such job", Move.FRONT)
+
+
+def test_closing_with_a_store_tells_those_who_wait_and_keeps_the_jobs(
+    gate: Gate, tmp_path: Path
+) -> None:
+    queue = JobQueue(gate, store=open_store(tmp_path / "queue.db"))
+    running, waiting = queue.submit(ask("a")), queue.submit(ask("b"))
+    gate.entered.acquire(timeout=5)
+    assert queue.close(5) and queue.close(5)
+    assert finish(running).interrupted
+    with pytest.raises(Interrupted, match="goes on after its next start"):
+        finish(waiting)
+    assert names(queue) == ["a", "b"] and queue.finished() == ()
+    assert running.state is waiting.state is State.QUEUED
+    queue = JobQueue(gate, store=open_store(tmp_path / "queue.db"))
+    assert [(job.id, job.attempt) for job in queue.active()] == [(running.id, 2), (waiting.id, 1)]
+    assert queue.submit(ask("c")).number == 3
+    queue.close(5)
+
+
+def test_job_that_its_user_stopped_does_not_come_back(gate: Gate, tmp_path: Path) -> None:
+    queue = JobQueue(gate, store=open_store(tmp_path / "queue.db"))
+    job = queue.submit(ask("a"))
+    gate.entered.acquire(timeout=5)
+    assert queue.cancel(job.id)
+    assert queue.close(5)
+    store = open_store(tmp_path / "queue.db")
+    assert [row.state for row in store.load()] == ["done"]  # with what there was
+    store.close()
+
+
+def test_jobs_of_the_last_run_wait_for_the_program(gate: Gate, tmp_path: Path) -> None:
+    queue = JobQueue(gate, store=open_store(tmp_path / "queue.db"))
+    queue.submit(ask("a", task_id="a"))
+    gate.entered.acquire(timeout=5)
+    queue.close(5)
+    queue = JobQueue(gate, store=open_store(tmp_path / "queue.db"))
+    job = queue.get("a")
+    assert job
+    assert not gate.entered.acquire(timeout=0.05)
+    queue.resume()
+    gate.go.release()
+    assert not finish(job).interrupted
+    assert queue.close(5)

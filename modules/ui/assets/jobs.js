@@ -93,7 +93,7 @@ easel.jobs = (() => {
   const ask = async (job) => {
     try {
       const found = await easel.request(`jobs/${encodeURIComponent(job.id)}`);
-      if (["done", "failed", "cancelled"].includes(found.state)) finish(job, found);
+      if (["done", "failed", "cancelled", "lost"].includes(found.state)) finish(job, found);
     } catch (error) {
       if (error.status === 404) {
         finish(job, { state: "failed", error: "This job is gone: the server was restarted." });
@@ -107,7 +107,7 @@ easel.jobs = (() => {
     else attached = null;
     document.body.classList.remove("easel-is-stopping");
     if (state === "done") return load(job);
-    if (state === "failed") easel.results.failed(job.tab, error ?? "The job failed.");
+    if (state === "failed" || state === "lost") easel.results.failed(job.tab, error ?? "The job failed.");
     if (!target()) easel.results.idle(job.tab, state);
   };
 
