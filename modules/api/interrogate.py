@@ -1,0 +1,42 @@
+"""POST /sdapi/v1/interrogate: a text for a picture."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from modules.api.fetch import fetch_picture, is_url
+from modules.api.route import EaselApp, Route
+from modules.core.errors import ModelError, NotFound
+from modules.images.decode import decode_base64
+
+MODELS = ("clip", "deepdanbooru")
+
+
+class InterrogateRequest(BaseModel):
+    """A picture in base64, and what shall look at it: `clip`; `deepdanbooru` is not here."""
+
+    image: str | None = ""
+    model: str | None = "clip"
+
+
+class InterrogateReply(BaseModel):
+    """The text."""
+
+    caption: str
+
+
+def interrogate(body: InterrogateRequest, app: EaselApp) -> InterrogateReply:
+    """Words for a picture, best first, as a prompt; the lists of words are yours to extend."""
+    model = body.model or MODELS[0]
+    if model not in MODELS:
+        raise NotFound("interrogation model", model, MODELS[:1])
+    if model != MODELS[0]:
+        reason = "Easel comes without a DeepBooru tagger; ask for the model 'clip'."
+        raise ModelError(model, reason)
+    text = body.image or ""
+    if is_url(text):
+        text = fetch_picture(text, "image", app.settings.view())
+    return InterrogateReply(caption=app.interrogator.caption(decode_base64(text)))
+
+
+ROUTES = (Route("POST", "/sdapi/v1/interrogate", interrogate),)
