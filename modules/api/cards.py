@@ -19,10 +19,11 @@ from modules.cards import (
     save_preview,
     save_user_words,
 )
-from modules.cards.shelf import PAGE_SIZE, Rules, make_card
+from modules.cards.shelf import PAGE_SIZE, Rules
 from modules.cards.shelf import Query as CardQuery
 from modules.core.app import App
 from modules.core.errors import BadInput, NotFound
+from modules.core.settings import SettingsView
 
 _A_YEAR = "private, max-age=31536000, immutable"
 
@@ -65,6 +66,10 @@ class CardOptions(BaseModel):
     separator: str
     sort: str
     descending: bool
+    tree: bool
+    """Folders as a tree rather than as buttons."""
+    shows_folders: bool
+    tree_width: int
 
 
 class CardsReply(BaseModel):
@@ -75,6 +80,8 @@ class CardsReply(BaseModel):
     page_size: int
     cards: list[CardItem]
     folders: list[FolderItem]
+    tree: list[FolderItem]
+    """All folders, each before those in it; only with page 0."""
     options: CardOptions
 
 
@@ -164,15 +171,23 @@ def cards(
         page_size=PAGE_SIZE,
         cards=[CardItem.model_validate(card) for card in found.cards],
         folders=[FolderItem.model_validate(folder) for folder in found.folders],
-        options=CardOptions(
-            width=settings["extra_networks_card_width"],
-            height=settings["extra_networks_card_height"],
-            text_scale=settings["extra_networks_card_text_scale"],
-            shows_description=settings["extra_networks_card_show_desc"],
-            separator=settings["extra_networks_add_text_separator"],
-            sort=settings["extra_networks_card_order_field"],
-            descending=settings["extra_networks_card_order"] == "Descending",
-        ),
+        tree=[FolderItem.model_validate(folder) for folder in found.tree],
+        options=_options(settings),
+    )
+
+
+def _options(settings: SettingsView) -> CardOptions:
+    return CardOptions(
+        width=settings["extra_networks_card_width"],
+        height=settings["extra_networks_card_height"],
+        text_scale=settings["extra_networks_card_text_scale"],
+        shows_description=settings["extra_networks_card_show_desc"],
+        separator=settings["extra_networks_add_text_separator"],
+        sort=settings["extra_networks_card_order_field"],
+        descending=settings["extra_networks_card_order"] == "Descending",
+        tree=settings["extra_networks_tree_view_style"] == "Tree",
+        shows_folders=settings["extra_networks_tree_view_default_enabled"],
+        tree_width=settings["extra_networks_tree_view_default_width"],
     )
 
 
@@ -254,7 +269,7 @@ def _fresh(app: App, shelf: Shelf, row: CardKind, key: str) -> CardItem:
     """The card after something beside its file has changed."""
     shelf.refresh(row)
     rules = Rules.from_settings(app.settings.view())
-    return CardItem.model_validate(make_card(row, shelf.find(row, key), rules))
+    return CardItem.model_validate(shelf.card(row, key, rules))
 
 
 PAGE_ROUTES = (

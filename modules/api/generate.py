@@ -68,7 +68,7 @@ ROUTES = (
 
 async def _generate(body: GenerationRequest, app: App, user: str) -> Response:
     order = await anyio.to_thread.run_sync(_make_order, body, app, user)
-    job = app.jobs.submit(order.request)
+    job = await anyio.to_thread.run_sync(app.jobs.submit, order.request)  # waits for the disk
     try:
         # Shielded: the queue's worker must not find its future cancelled.
         result = await asyncio.shield(asyncio.wrap_future(job.future))

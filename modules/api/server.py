@@ -10,7 +10,17 @@ from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 
-from modules.api import cards, catalogue, control, downloads, generate, options, status, system
+from modules.api import (
+    cards,
+    catalogue,
+    control,
+    downloads,
+    generate,
+    interrogate,
+    options,
+    status,
+    system,
+)
 from modules.api.auth import RequireLogin, api_guard, api_is_served, page_guard
 from modules.api.docs_page import add_docs_page
 from modules.api.errors import add_error_handlers
@@ -31,6 +41,7 @@ MAX_BODY_BYTES = 512 << 20
 
 API_ROUTES: tuple[Route, ...] = (
     *generate.ROUTES,
+    *interrogate.ROUTES,
     *control.ROUTES,
     *options.ROUTES,
     *catalogue.ROUTES,

@@ -79,8 +79,9 @@ def refresh_checkpoints(app: EaselApp) -> None:
 
 
 def refresh_vae(app: EaselApp) -> None:
-    """Look for new VAE files."""
+    """Look for new VAE files, and for small ones that stand in for them."""
     app.models.vaes.refresh()
+    app.models.library.refresh(FileKind.VAE_APPROX)
 
 
 def refresh_loras(app: EaselApp) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from modules.cards.kinds import CardKind
 from modules.core.errors import BadInput, NotFound
-from modules.model_manager.library import FileCard, Library
+from modules.model_manager.library import FileCard, FileKind, Library
 from modules.model_manager.scan import natural
 
 SORTS: Final = ("Path", "Name", "Date Created", "Date Modified")
@@ -43,6 +43,8 @@ class Rules:
     multiplier: float = 1.0
     separator: str = " "
     """Between the prompt and what a card adds."""
+    makers_names: bool = False
+    """Whether tags call a LoRA by the name that its maker gave it, not by that of the file."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Rules:
@@ -52,6 +54,7 @@ class Rules:
             hidden_folders=settings["extra_networks_show_hidden_directories"],
             multiplier=settings["extra_networks_default_multiplier"],
             separator=settings["extra_networks_add_text_separator"],
+            makers_names=settings["lora_preferred_name"] == "Alias from file",
         )
 
 
@@ -92,6 +95,8 @@ class Page:
     total: int
     number: int
     folders: tuple[Folder, ...]
+    tree: tuple[Folder, ...] = ()
+    """All folders of the kind, each before those in it; only with the first page."""
 
 
 @dataclass(slots=True)
@@ -101,6 +106,8 @@ class _Kind:
     files: tuple[FileCard, ...]
     words: dict[str, str] = field(default_factory=dict)
     found: dict[tuple[Query, Rules], list[FileCard]] = field(default_factory=dict)
+    trees: dict[bool, tuple[Folder, ...]] = field(default_factory=dict)
+    """All folders, with or without hidden ones."""
 
 
 class Shelf:
@@ -122,8 +129,11 @@ class Shelf:
         known = self._known(kind)
         found = self._found(known, query, rules)
         start = query.page * PAGE_SIZE
-        cards = tuple(make_card(kind, file, rules) for file in found[start : start + PAGE_SIZE])
-        return Page(cards, len(found), query.page, _folders(known.files, query.folder, rules))
+        shown = found[start : start + PAGE_SIZE]
+        cards = tuple(_card(kind, file, rules, self._name(file, rules)) for file in shown)
+        folders = _folders(known.files, query.folder, rules)
+        tree = () if query.page else self._tree(known, rules.hidden_folders)
+        return Page(cards, len(found), query.page, folders, tree)
 
     def find(self, kind: CardKind, key: str) -> FileCard:
         """The file with that key, and no other: a path is never taken apart. Raises NotFound."""
@@ -132,6 +142,11 @@ class Shelf:
             if file.relative == key:
                 return file
         raise NotFound(f"{kind.label} file", key, [file.relative for file in files])
+
+    def card(self, kind: CardKind, key: str, rules: Rules) -> Card:
+        """The card of the file with that key. Raises NotFound."""
+        file = self.find(kind, key)
+        return _card(kind, file, rules, self._name(file, rules))
 
     def files(self, kind: CardKind) -> tuple[FileCard, ...]:
         """All files of a kind."""
@@ -145,6 +160,17 @@ class Shelf:
             if known is None or known.files is not files:
                 known = self._kinds[kind.name] = _Kind(files)
             return known
+
+    def _name(self, file: FileCard, rules: Rules) -> str:
+        """What a tag calls it."""
+        if file.kind is FileKind.LORA and rules.makers_names:
+            return self._library.preferred_name(file)
+        return file.name
+
+    def _tree(self, known: _Kind, with_hidden: bool) -> tuple[Folder, ...]:
+        if with_hidden not in known.trees:
+            known.trees[with_hidden] = _all_folders(known.files, with_hidden)
+        return known.trees[with_hidden]
 
     def _found(self, known: _Kind, query: Query, rules: Rules) -> list[FileCard]:
         """All cards of a query, remembered for its next page."""
@@ -160,8 +186,8 @@ class Shelf:
         return found
 
 
-def make_card(kind: CardKind, file: FileCard, rules: Rules) -> Card:
-    """The card of a file; reads the user's words about it."""
+def _card(kind: CardKind, file: FileCard, rules: Rules, name: str) -> Card:
+    """The card of a file, which tags call `name`; reads the user's words about it."""
     user = file.user_metadata()
     return Card(
         key=file.relative,
@@ -171,18 +197,18 @@ def make_card(kind: CardKind, file: FileCard, rules: Rules) -> Card:
         preview_version=_preview_version(file),
         size=file.stamp.size,
         modified_s=file.stamp.mtime_ns / 1e9,
-        prompt=_prompt(kind, file, user, rules),
+        prompt=_prompt(kind, name, user, rules),
         negative=_text(user, "negative text") if kind.tag else "",
     )
 
 
-def _prompt(kind: CardKind, file: FileCard, user: Mapping[str, Any], rules: Rules) -> str:
+def _prompt(kind: CardKind, name: str, user: Mapping[str, Any], rules: Rules) -> str:
     if kind.name == "checkpoints":
         return ""
     if not kind.tag:
-        return file.name
+        return name
     weight = _number(user.get("preferred weight")) or rules.multiplier
-    tag = f"<{kind.tag}:{file.name}:{weight:g}>"
+    tag = f"<{kind.tag}:{name}:{weight:g}>"
     return " ".join(part for part in (tag, _text(user, "activation text")) if part)
 
 
@@ -249,6 +275,17 @@ def _folders(files: tuple[FileCard, ...], inside: str, rules: Rules) -> tuple[Fo
     )
     shown = [name for name in names if rules.hidden_folders or not name.startswith(".")]
     return tuple(Folder(below + name, name, names[name]) for name in sorted(shown, key=natural))
+
+
+def _all_folders(files: tuple[FileCard, ...], with_hidden: bool) -> tuple[Folder, ...]:
+    """Every folder that holds cards, in itself or below, in the order of a tree."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for file in files:
+        parts = tuple(file.relative.split("/")[:-1])
+        if with_hidden or not any(part.startswith(".") for part in parts):
+            counts.update(parts[:depth] for depth in range(1, len(parts) + 1))
+    ordered = sorted(counts, key=lambda parts: [natural(part) for part in parts])
+    return tuple(Folder("/".join(parts), parts[-1], counts[parts]) for parts in ordered)
 
 
 def _preview_version(file: FileCard) -> int | None:

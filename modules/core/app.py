@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # names only: core stands below these folders and must not im
     from modules.core.paths import Paths
     from modules.core.settings import Settings
     from modules.extensions.host import ScriptHost
+    from modules.interrogate.interrogator import Interrogator
     from modules.jobs.queue import JobQueue
     from modules.model_manager.manager import ModelManager
     from modules.params.styles import StyleDatabase
@@ -30,3 +31,4 @@ class App:
     models: ModelManager
     jobs: JobQueue
     scripts: ScriptHost
+    interrogator: Interrogator

@@ -37,6 +37,11 @@ class Paths:
         return self.data / "cache"
 
     @property
+    def queue_file(self) -> Path:
+        """Jobs that wait, and what came of the newest ones."""
+        return self.data / "queue.db"
+
+    @property
     def extensions(self) -> tuple[Path, ...]:
         """Folders of extensions: the user's, then those that come with the program."""
         return tuple(dict.fromkeys((self.data / "extensions", self.root / "extensions")))

@@ -9,7 +9,7 @@ from modules.images.metadata_read import ImageText, read
 from modules.images.naming import NameFields
 from modules.images.numbering import next_number
 from modules.images.resize import ResizeMode, resize_image
-from modules.images.save import save_image, write_text
+from modules.images.save import save_image, save_jpeg_copy, write_text
 
 __all__ = [
     "FORMATS",
@@ -28,5 +28,6 @@ __all__ = [
     "read",
     "resize_image",
     "save_image",
+    "save_jpeg_copy",
     "write_text",
 ]

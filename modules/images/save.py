@@ -78,6 +78,35 @@ def save_image(
     return claim.path
 
 
+def save_jpeg_copy(
+    image: Image.Image,
+    path: Path,
+    *,
+    max_side: int,
+    infotext: str = "",
+    quality: int = 80,
+    source: DigitalSource | None = DigitalSource.GENERATED,
+) -> Path:
+    """Write `image` beside the file `path` as .jpg, with no side longer than `max_side` pixels.
+
+    Replaces an older one. Raises OutOfSpace when the disk is full, OSError.
+    """
+    if max(image.size) > max_side:
+        image = image.copy()
+        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    data = encode_image(image, "jpg", infotext, quality, source=source)
+    try:
+        with claim_name(path.parent, path.stem, "jpg", replace=True) as claim:
+            claim.part.write_bytes(data)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OutOfSpace(
+                f"The disk is full: a copy could not be saved in {path.parent}"
+            ) from error
+        raise
+    return claim.path
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small text file whole or not at all, replacing an older one. UTF-8."""
     with claim_name(path.parent, path.stem, path.suffix[1:], replace=True) as claim:

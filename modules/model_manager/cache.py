@@ -104,6 +104,8 @@ class ModelCache:
             self._rest(device, but=None)
         gone = []
         while needed > self._room(limits, device):
+            if self._shed(device):
+                continue
             path = self._oldest()
             if path is None:
                 break
@@ -165,8 +167,22 @@ class ModelCache:
         """The least recently used model that nobody uses."""
         return next((path for path, held in self._held.items() if not held.lent), None)
 
+    def _shed(self, device: torch.device) -> bool:
+        """Let go what an idle model keeps of its last LoRAs; False where none keeps anything.
+
+        It is made anew when it is wanted, much faster than a model is loaded.
+        """
+        for held in self._held.values():
+            if not held.lent and held.pipeline.spare_bytes:
+                held.pipeline.shed()
+                give_memory_back(device)
+                return True
+        return False
+
     def _trim(self, limits: Limits, device: torch.device) -> None:
         while len(self._held) > limits.count or self._is_over(limits):
+            if len(self._held) <= limits.count and self._shed(device):
+                continue
             path = self._oldest()
             if path is None:
                 return

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modules.core.errors import ModelError, NotFound
+from modules.model_manager.edit_model import is_edit_model
 from modules.model_manager.hashes import Hashes
 from modules.model_manager.library import is_vae_name
 from modules.model_manager.native_size import read_native_size
@@ -47,6 +48,11 @@ class Checkpoint:
     def native_size(self) -> int:
         """Side in pixels of the square pictures it was trained on; reads the header."""
         return read_native_size(self.path)
+
+    @property
+    def is_edit_model(self) -> bool:
+        """Whether it is instruct-pix2pix, which has a second scale; reads the header."""
+        return is_edit_model(self.path)
 
     @property
     def suggestion(self) -> Suggestion | None:

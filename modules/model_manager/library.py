@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +32,8 @@ class FileKind(StrEnum):
     LORA = "lora"
     EMBEDDING = "embedding"
     HYPERNETWORK = "hypernetwork"
+    VAE_APPROX = "vae-approx"
+    """Small stand-ins for VAEs (TAESD)."""
 
 
 _PICTURES: Final = frozenset({".png", ".webp"})
@@ -40,8 +43,11 @@ _ENDINGS: Final[Mapping[FileKind, frozenset[str]]] = {
     FileKind.LORA: frozenset({".safetensors", ".pt", ".ckpt"}),
     FileKind.EMBEDDING: frozenset({".safetensors", ".pt", ".bin"}) | _PICTURES,
     FileKind.HYPERNETWORK: frozenset({".safetensors", ".pt"}),
+    FileKind.VAE_APPROX: frozenset({".safetensors", ".pth", ".pt"}),
 }
 _ALIAS: Final = "ss_output_name"
+_IN_TAGS: Final = frozenset("<>:")
+"""What a name in a tag cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,8 @@ class Library:
         self._folders = {kind: tuple(folders.get(kind, ())) for kind in FileKind}
         self._lock = threading.Lock()
         self._files: dict[FileKind, tuple[FileCard, ...]] = {}
+        self._alias_of: dict[tuple[Path, Stamp], str] = {}
+        self._by_alias: tuple[tuple[FileCard, ...], dict[str, FileCard]] = ((), {})
 
     @classmethod
     def of(cls, paths: Paths) -> Library:
@@ -108,6 +116,7 @@ class Library:
                 FileKind.LORA: paths.loras,
                 FileKind.EMBEDDING: (paths.embeddings,),
                 FileKind.HYPERNETWORK: (paths.hypernetworks,),
+                FileKind.VAE_APPROX: (paths.models / "VAE-approx",),
             }
         )
 
@@ -142,6 +151,30 @@ class Library:
                 if str(getattr(card, field)) == name:
                     return card
         raise NotFound(kind.value, name, [card.name for card in files])
+
+    def by_alias(self) -> Mapping[str, FileCard]:
+        """LoRAs by the name that their maker gave them; a name that several have is none's.
+
+        The first call reads the headers of all of them, later ones those of new files.
+        """
+        cards = self.files(FileKind.LORA)
+        if self._by_alias[0] is not cards:
+            known = self._alias_of
+            aliases = [(known.get((one.path, one.stamp)) or one.alias(), one) for one in cards]
+            self._alias_of = {(one.path, one.stamp): alias for alias, one in aliases}
+            times = Counter(alias for alias, _ in aliases)
+            single = {alias: one for alias, one in aliases if times[alias] == 1}
+            self._by_alias = cards, single
+        return self._by_alias[1]
+
+    def preferred_name(self, card: FileCard) -> str:
+        """The name by which prompts should call a LoRA: its maker's, where that is its alone."""
+        alias = self._alias_of.get((card.path, card.stamp)) or card.alias()
+        found = self.by_alias().get(alias)
+        if set(alias) & _IN_TAGS or found is None or found.path != card.path:
+            return card.name
+        others = (one.name for one in self.files(FileKind.LORA) if one.path != card.path)
+        return card.name if alias in others else alias
 
 
 def read_user_metadata(path: Path) -> dict[str, Any]:

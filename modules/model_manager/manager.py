@@ -21,10 +21,12 @@ from modules.model_manager.check import check_checkpoint
 from modules.model_manager.choice import Fp8Storage, ModelChoice, ResolvedChoice
 from modules.model_manager.hashes import Stamp, stamp_of
 from modules.model_manager.idle import IdleWatch, MakeTimer
+from modules.model_manager.lending import DeviceLender
 from modules.model_manager.library import Library, read_user_metadata
 from modules.model_manager.networks import Networks
 from modules.model_manager.scan import FOLDER_MARK
 from modules.model_manager.state import ModelState, Progress
+from modules.model_manager.tiny_vae import TinyVaes
 from modules.model_manager.vae import AUTOMATIC, VaeCatalogue
 
 if TYPE_CHECKING:  # these carry torch
@@ -83,6 +85,7 @@ class ModelManager:
         self.vaes = vaes
         self.library = library or Library({})
         self.networks = Networks(self.library, catalogue.hashes)
+        self.tiny_vaes = TinyVaes(self.library)
         self._settings = settings
         self._choose_place = choose_place
         self._default = default
@@ -90,6 +93,9 @@ class ModelManager:
         self._on_loaded = on_loaded
         self._lock = threading.RLock()
         self._cache = ModelCache(free)
+        self.lend_device = DeviceLender(
+            self._lock, self._cache, settings, lambda: self.placement.device
+        )
         self._idle = IdleWatch(self._rest, make_timer)
         self._users = 0
         self._state = ModelState()

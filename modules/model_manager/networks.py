@@ -89,14 +89,13 @@ class Networks:
         self._lock = threading.Lock()
         self._adapters: OrderedDict[tuple[Path, Stamp], Adapter] = OrderedDict()
         self._hypernetworks: dict[tuple[Path, Stamp], Hypernetwork] = {}
-        self._aliases: tuple[tuple[FileCard, ...], dict[str, FileCard]] = ((), {})
 
     def find_lora(self, name: str) -> FileCard:
         """The file of that name, relative path, or alias (`ss_output_name`). Raises NotFound."""
         try:
             return self._library.find(FileKind.LORA, name)
         except NotFound:
-            found = self._alias(name)
+            found = self._library.by_alias().get(name)
             if found is None:
                 raise
             return found
@@ -189,20 +188,6 @@ class Networks:
             uses.append((network, asked.multiplier))
         self._hypernetworks = known
         return uses
-
-    def _alias(self, name: str) -> FileCard | None:
-        """The file whose maker gave it that name; where several have it, none."""
-        cards = self._library.files(FileKind.LORA)
-        if self._aliases[0] is not cards:
-            found: dict[str, FileCard] = {}
-            twice = set()
-            for card in cards:
-                alias = card.alias()
-                if alias in found:
-                    twice.add(alias)
-                found[alias] = card
-            self._aliases = cards, {key: one for key, one in found.items() if key not in twice}
-        return self._aliases[1].get(name)
 
 
 class Wearing:

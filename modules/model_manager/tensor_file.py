@@ -12,7 +12,10 @@ import itertools
 import logging
 import math
 import mmap
+import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -71,31 +74,30 @@ def read_tensors(
     """
     rows = [_row(name, file.entries[name], dtype) for name in names]
     rows.sort(key=lambda row: (str(row.entry.path), row.entry.start))
-    total = sum(row.entry.end - row.entry.start for row in rows) or 1
-    done = 0
-    is_cpu = device.type == "cpu"
-    places = _memory(rows) if is_cpu else {}
-    result: dict[str, torch.Tensor] = {}
-    reader = _Reader()
+    work = _Work(device, _memory(rows) if device.type == "cpu" else {}, _Sum(rows, progress))
     try:
-        for path, group in itertools.groupby(rows, key=lambda row: row.entry.path):
-            with path.open("rb", buffering=0) as opened:
-                for row in group:
-                    out = places[row.name] if is_cpu else reader.staging(row)
-                    reader.read(opened, row, out)
-                    result[row.name] = out.reshape(row.entry.shape).to(device)
-                    done += row.entry.end - row.entry.start
-                    if progress is not None:
-                        progress(done / total)
+        if device.type == "cpu":
+            with ThreadPoolExecutor(_THREADS, "easel-load") as pool:
+                parts = list(pool.map(work.read, _shares(rows, _THREADS)))
+        else:
+            parts = [work.read(rows)]
     except OSError as error:
         raise ModelError(file.path, f"cannot be read ({error.strerror or error}).") from error
-    _warn_of(file.path, reader.unusable)
+    result = {name: tensor for part in parts for name, tensor in part.tensors.items()}
+    _warn_of(file.path, [name for part in parts for name in part.unusable])
     return result
 
 
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
-_CHUNK = 1 << 20
-"""Bytes read at a time where they are converted; fits into a processor's cache."""
+_THREADS = min(4, os.cpu_count() or 1)
+"""That read and convert side by side; memory is not faster for more."""
+_CHUNK = 24 << 10
+"""Numbers read at a time. They fit into a processor's cache, and torch does not split the work on
+so few among threads of its own, which would get into each other's way."""
+_SHARE = 16 << 20
+"""Bytes; less is not worth a thread."""
+_HUGE = 1 << 20
+"""Bytes; smaller blocks gain nothing from huge pages."""
 _READ_LIMIT = 1 << 30
 """Bytes; the system reads at most 2 GiB at once."""
 _ALIGNMENT = 64
@@ -112,6 +114,11 @@ class _Row:
     wanted: torch.dtype
 
     @property
+    def bytes(self) -> int:
+        """Bytes that it takes in the file."""
+        return self.entry.end - self.entry.start
+
+    @property
     def size(self) -> int:
         """Bytes that it takes in memory."""
         return math.prod(self.entry.shape) * self.wanted.itemsize
@@ -125,11 +132,69 @@ def _row(name: str, entry: Entry, dtype: torch.dtype | Formats | None) -> _Row:
     return _Row(name, entry, stored, dtype if is_cast and dtype is not None else stored)
 
 
+class _Sum:
+    """Adds up what all threads have read, and tells it."""
+
+    def __init__(self, rows: Sequence[_Row], progress: Progress | None) -> None:
+        self._total = sum(row.bytes for row in rows) or 1
+        self._done = 0
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def add(self, row: _Row) -> None:
+        """A tensor is there."""
+        with self._lock:
+            self._done += row.bytes
+            if self._progress is not None:
+                self._progress(self._done / self._total)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one thread has read."""
+
+    tensors: dict[str, torch.Tensor]
+    unusable: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the threads of one load share. `places`: memory for each tensor; empty: staged."""
+
+    device: torch.device
+    places: Mapping[str, torch.Tensor]
+    done: _Sum
+
+    def read(self, rows: Sequence[_Row]) -> _Part:
+        """Read some tensors, in order. Raises OSError, and ModelError for a short file."""
+        reader, tensors = _Reader(), {}
+        for path, group in itertools.groupby(rows, key=lambda row: row.entry.path):
+            with path.open("rb", buffering=0) as opened:
+                for row in group:
+                    out = self.places[row.name] if self.places else reader.staging(row)
+                    reader.read(opened, row, out)
+                    tensors[row.name] = out.reshape(row.entry.shape).to(self.device)
+                    self.done.add(row)
+        return _Part(tensors, reader.unusable)
+
+
+def _shares(rows: Sequence[_Row], most: int) -> list[Sequence[_Row]]:
+    """The rows cut into at most so many runs of about the same number of bytes."""
+    total = sum(row.bytes for row in rows)
+    count = max(1, min(most, total // _SHARE))
+    shares: list[list[_Row]] = [[] for _ in range(count)]
+    passed = 0
+    for row in rows:
+        shares[min(count - 1, passed * count // max(1, total))].append(row)
+        passed += row.bytes
+    return [share for share in shares if share]
+
+
 class _Reader:
     """Reads through small buffers that stay in the processor's cache."""
 
     def __init__(self) -> None:
-        self._raw = torch.empty(_CHUNK, dtype=torch.uint8)
+        self._raw = torch.empty(_CHUNK * 8, dtype=torch.uint8)
         self._wide = torch.empty(_CHUNK, dtype=torch.float32)
         self._staging = torch.empty(0, dtype=torch.uint8)
         self.unusable: list[str] = []
@@ -144,10 +209,9 @@ class _Reader:
     def read(self, file: FileIO, row: _Row, out: torch.Tensor) -> None:
         """Fill `out` (1-D, on the CPU, in the wanted format) with the tensor of `row`."""
         file.seek(row.entry.start)
-        step = _CHUNK // row.stored.itemsize
         is_usable = True
-        for start in range(0, len(out), step):
-            piece = out[start : start + step]
+        for start in range(0, len(out), _CHUNK):
+            piece = out[start : start + _CHUNK]
             if row.wanted == row.stored:
                 _fill(file, row, piece.view(torch.uint8))
             else:
@@ -207,7 +271,7 @@ def _memory(rows: Sequence[_Row]) -> dict[str, torch.Tensor]:
 
 
 def _huge_pages(size: int) -> torch.Tensor:
-    if size < _CHUNK or not hasattr(mmap, "MADV_HUGEPAGE"):
+    if size < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(size, dtype=torch.uint8)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without them

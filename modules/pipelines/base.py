@@ -5,7 +5,7 @@ Shapes: h = H/8, w = W/8; C is the latent's channels, L a multiple of 77 tokens,
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -110,6 +110,18 @@ class Pipeline(Protocol):
 
     def tiling_vae_attention(self, options: TileOptions) -> AbstractContextManager[None]:
         """The same for the autoencoder."""
+        ...
+
+    def coding_with(
+        self,
+        encode: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        decode: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> AbstractContextManager[None]:
+        """Inside, these stand in for the VAE; None: the VAE itself.
+
+        encode: images (B, 3, H, W) in [-1, 1] to latents, scaled; decode: those to (B, 3, H, W)
+        in [0, 1].
+        """
         ...
 
     def preview_rgb(self, latent: torch.Tensor) -> torch.Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -25,6 +25,18 @@ from modules.pipelines.token_merging import merging_tokens
 from modules.sampling.conditioning import Conditioning
 
 log = logging.getLogger(__name__)
+
+Code = Callable[[torch.Tensor], torch.Tensor]
+"""Images to latents, or back; see `base.Pipeline.coding_with`."""
+
+
+class Wardrobe(Protocol):
+    """What adapters keep on a model."""
+
+    @property
+    def spare_bytes(self) -> int:
+        """Memory of its tensors that the model does not use at the moment."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,9 @@ class StableDiffusion:
         """Textual inversion embeddings that prompts may name."""
         self.text_key: Hashable = ()
         """What beside text and options decides how prompts are encoded; for caches."""
-        self.wardrobe: object = None
+        self._encode_with: Code | None = None
+        self._decode_with: Code | None = None
+        self.wardrobe: Wardrobe | None = None
         """What `model_manager.adapters` keeps for this model; gone when the model moves."""
 
     @property
@@ -68,10 +82,20 @@ class StableDiffusion:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that the weights take."""
+        """Memory that the weights take, with those that adapters changed."""
         parts = self.networks
         modules = (parts.unet, parts.vae, *parts.encoders)
-        return sum(weight.nbytes for module in modules for weight in module.parameters())
+        own = sum(weight.nbytes for module in modules for weight in module.parameters())
+        return int(own) + self.spare_bytes
+
+    @property
+    def spare_bytes(self) -> int:
+        """Memory of weights that are kept beside those in use; `shed` gives it back."""
+        return self.wardrobe.spare_bytes if self.wardrobe else 0
+
+    def shed(self) -> None:
+        """Forget the weights that adapters changed. Only where no adapter is worn."""
+        self.wardrobe = None
 
     @property
     def text_widths(self) -> tuple[int, ...]:
@@ -123,6 +147,9 @@ class StableDiffusion:
         self, image: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> torch.Tensor:
         """See `base.Pipeline`."""
+        if self._encode_with is not None:
+            latent = self._encode_with(image)
+            return latent.repeat(max(1, len(generators) // len(latent)), 1, 1, 1)
         mean, deviation = self._finite(lambda vae: _encode(vae, image))
         latent = _sampled(mean, deviation, generators) if generators else mean
         return latent * self.spec.scale_factor
@@ -136,8 +163,20 @@ class StableDiffusion:
                 f"the network answered with values that are not numbers, computing in "
                 f"{self.dtype}; try --no-half, or another model.",
             )
+        if self._decode_with is not None:
+            return self._decode_with(latent)
         image = self._finite(lambda vae: _decode(vae, latent / self.spec.scale_factor))
         return image.add(1).div(2).clamp(0, 1)
+
+    @contextmanager
+    def coding_with(self, encode: Code | None = None, decode: Code | None = None) -> Iterator[None]:
+        """See `base.Pipeline`."""
+        before = self._encode_with, self._decode_with
+        self._encode_with, self._decode_with = encode, decode
+        try:
+            yield
+        finally:
+            self._encode_with, self._decode_with = before
 
     def tiled(self) -> AbstractContextManager[None]:
         """See `base.Pipeline`."""
@@ -160,7 +199,8 @@ class StableDiffusion:
     def preview_rgb(self, latent: torch.Tensor) -> torch.Tensor:
         """See `base.Pipeline`."""
         if self._preview is None:
-            self._preview = fit_preview(self.decode, self.spec.latent_channels, self.device)
+            with self.coding_with():
+                self._preview = fit_preview(self.decode, self.spec.latent_channels, self.device)
         return apply_preview(self._preview, latent)
 
     def embeddings_in(self, texts: Sequence[str], options: EncodeOptions) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from modules.params.img2img import Img2ImgParams
 from modules.processing.canvas import Canvas
 from modules.processing.image_cond import ImageInput, image_input
 from modules.processing.img2img import from_pictures
 from modules.processing.stage import Batch, Change, Made, Stage
-from modules.processing.txt2img import from_text
+from modules.processing.txt2img import Sampled, from_text
+from modules.processing.vae_methods import VaeMethods
 
 
 def make_batch(stage: Stage, batch: Batch, *changes: Change) -> Made | None:
@@ -21,16 +20,18 @@ def make_batch(stage: Stage, batch: Batch, *changes: Change) -> Made | None:
     kind = image_input(stage.pipeline)
     stage.p.is_using_inpainting_conditioning = kind is ImageInput.INPAINTING
     stage.p.is_edit = kind is ImageInput.EDIT
-    with stage.working(*batch.changes, *changes):
-        latent, canvases = _sampled(stage, batch)
-        if latent is None:
+    with stage.working(*batch.changes, VaeMethods(stage, batch), *changes):
+        sampled, canvases = _sampled(stage, batch)
+        if sampled.latent is None:
             return None
-        stage.call("post_sample", stage.p, latent)
-        return Made(stage.pipeline.decode(latent), canvases)
+        stage.call("post_sample", stage.p, sampled.latent)
+        pictures = stage.pipeline.decode(sampled.latent)
+        return Made(pictures, canvases, sampled.first_pass)
 
 
-def _sampled(stage: Stage, batch: Batch) -> tuple[Tensor | None, tuple[Canvas, ...]]:
+def _sampled(stage: Stage, batch: Batch) -> tuple[Sampled, tuple[Canvas, ...]]:
     params = batch.params
     if isinstance(params, Img2ImgParams):
-        return from_pictures(stage, batch, params)
+        latent, canvases = from_pictures(stage, batch, params)
+        return Sampled(latent), canvases
     return from_text(stage, batch, params), ()

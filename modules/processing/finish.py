@@ -17,7 +17,7 @@ from modules.core.errors import OutOfSpace
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
 from modules.core.settings import SettingsView
-from modules.images import NameFields, save_image
+from modules.images import NameFields, save_image, save_jpeg_copy
 from modules.params.infotext import PictureFacts, write_infotext
 from modules.params.request import Params, Request
 from modules.processing.p import Processing
@@ -131,6 +131,7 @@ def save_picture(
         directory_pattern=_directory(settings, "save_to_dirs"),
         format=settings["samples_format"],
         numbered=settings["save_images_add_number"],
+        replace=settings["save_images_replace_action"] == "Replace",
         suffix=suffix,
     )
 
@@ -149,6 +150,7 @@ def save_grid(job: Job, params: Params, model: ModelFacts, grid: Image.Image, te
     """Write a grid to its folder and return its path."""
     settings = job.settings
     folder = settings["outdir_grids"] or settings[GRIDS_FOLDER[job.request.kind]]
+    pattern = settings["samples_filename_pattern"] or "[seed]-[prompt_spaces]"
     return _save(
         job,
         grid,
@@ -156,6 +158,7 @@ def save_grid(job: Job, params: Params, model: ModelFacts, grid: Image.Image, te
         job.paths.output(folder),
         fields=_name_fields(job, params, model, 0),
         basename="grid",
+        pattern=pattern if settings["grid_extended_filename"] else "",
         directory_pattern=_directory(settings, "grid_save_to_dirs"),
         format=settings["grid_format"],
     )
@@ -167,19 +170,37 @@ def _save(
     settings = job.settings
     params = ImageSaveParams(image, job.p, str(folder), {"parameters": text})
     job.warnings.extend(job.hooks.call("before_image_saved", params))
+    infotext = params.pnginfo.get("parameters", "") if settings["enable_pnginfo"] else ""
     path = save_image(
         params.image,
         folder,
         fields=fields,
-        infotext=params.pnginfo.get("parameters", "") if settings["enable_pnginfo"] else "",
+        infotext=infotext,
         quality=settings["jpeg_quality"],
         lossless=settings["webp_lossless"],
         text_file=settings["save_txt"],
         **naming,
     )
+    if settings["export_for_4chan"]:
+        _copy_large(job, params.image, path, infotext)
     params.filename = str(path)
     job.warnings.extend(job.hooks.call("image_saved", params))
     return path
+
+
+def _copy_large(job: Job, image: Image.Image, path: Path, infotext: str) -> None:
+    """Write a JPEG beside a file that is larger than the settings' limits."""
+    settings = job.settings
+    limit_bytes = settings["img_downscale_threshold"] * 2**20
+    max_side = settings["target_side_length"]
+    if path.suffix == ".jpg":
+        return
+    try:
+        if path.stat().st_size > limit_bytes or max(image.size) > max_side:
+            quality = settings["jpeg_quality"]
+            save_jpeg_copy(image, path, max_side=max_side, infotext=infotext, quality=quality)
+    except (OutOfSpace, OSError) as error:
+        job.warnings.append(f"A JPEG copy of {path.name} was not saved: {error}")
 
 
 def _directory(settings: SettingsView, switch: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import torch
 from PIL import Image
@@ -29,7 +30,7 @@ from modules.processing.passes import (
 )
 from modules.processing.prepare import LATENT_UPSCALERS, hires_sizes
 from modules.processing.stage import CELL, Batch, Stage
-from modules.sampling.run import prompt_steps, sample_from
+from modules.sampling.run import Prompts, prompt_steps, sample_from
 
 
 def second_pass(
@@ -42,9 +43,7 @@ def second_pass(
     stage.p.is_hr_pass = True
     stage.call("before_hr", stage.p)
     larger = _enlarged(stage, batch, params, first)
-    batch.networks.begin_second_pass()
-    shape = (larger.shape[1], larger.shape[2], larger.shape[3])
-    noise = batch_noise(stage, batch, shape)
+    noise = batch_noise(stage, batch, (larger.shape[1], larger.shape[2], larger.shape[3]))
     hires = dataclasses.replace(
         batch, prompts=batch.hr_prompts, negative_prompts=batch.hr_negative_prompts
     )
@@ -55,7 +54,7 @@ def second_pass(
     )
     size = (larger.shape[3] * CELL, larger.shape[2] * CELL)
     encode = functools.partial(encode_batch, stage, hires, size, timeline)
-    prompts = encode()
+    prompts = _changing_networks(batch, encode)
     fresh = noise.next()
     stage.call("process_before_every_sampling", stage.p, larger, fresh)
     stage.report.begin_pass("Hires fix", steps)
@@ -73,6 +72,20 @@ def second_pass(
     )
     stage.p.is_hr_pass = False
     return larger if refined is None else refined
+
+
+def _changing_networks(batch: Batch, encode: Callable[[], Prompts]) -> Prompts:
+    """The second pass's prompts; behind it, its networks are worn.
+
+    They are read with its own networks, or with those of the first pass
+    (setting hires_fix_use_firstpass_conds).
+    """
+    if not batch.settings["hires_fix_use_firstpass_conds"]:
+        batch.networks.begin_second_pass()
+        return encode()
+    prompts = encode()
+    batch.networks.begin_second_pass()
+    return prompts
 
 
 def first_pass_picture(params: Txt2ImgParams) -> Image.Image:

@@ -41,14 +41,21 @@ def from_pictures(
 
     None when stopped before a step was done.
     """
-    generators = [torch.Generator().manual_seed(seed % 2**64) for seed in batch.seeds]
+    assert isinstance(stage.p, StableDiffusionProcessingImg2Img)
+    seeds = stage.p.encode_seeds or batch.seeds
+    generators = [torch.Generator().manual_seed(seed % 2**64) for seed in seeds]
     init = _encoded(stage, params, batch.canvases, generators)
     noise = batch_noise(stage, batch, (init.shape[1], init.shape[2], init.shape[3]))
     first = noise.next() * _noise_multiplier(params, batch)
+    if stage.p.start_noise is not None:
+        own = stage.p.start_noise(stage, batch, init, first)
+        if own is None:
+            stage.interrupted = True
+            return None, batch.canvases
+        first = own
     painting = _painting(stage, batch, params, init, first)
     if painting is not None:
         init = painting.init
-    assert isinstance(stage.p, StableDiffusionProcessingImg2Img)
     stage.p.show_latents(init, painting.paint if painting else None)
     plan = _plan(stage, batch, params, painting, generators)
     latent = _sampled(stage, batch, params, plan, init, noise, first)

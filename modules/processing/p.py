@@ -7,7 +7,8 @@ what `freeze()` returned is used.
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -21,6 +22,16 @@ from modules.processing.pictures import Sources, read_sources
 from modules.processing.prepare import check_img2img, check_params
 from modules.processing.script_job import ScriptJob
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from modules.processing.stage import Batch, Stage
+
+StartNoise = Callable[["Stage", "Batch", "Tensor", "Tensor"], "Tensor | None"]
+"""(stage, batch, latent (B, C, h, w), noise (B, C, h, w) of the seeds) → the noise to start with.
+
+None where it was stopped before. A run starts at latent + noise · its first sigma.
+"""
 SEEDS = 2**64
 """Seeds count on from 0 behind the last one."""
 RANDOM_SEEDS = 4294967294
@@ -179,6 +190,10 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         self.mask_for_overlay: Any = None
         self.paste_to: tuple[int, int, int, int] | None = None
         """(left, top, width, height) of the painted part in the first picture, or None."""
+        self.encode_seeds: Sequence[int] | None = None
+        """By what the VAE's sample of each picture is drawn; None: by the pictures' own seeds."""
+        self.start_noise: StartNoise | None = None
+        """Makes the noise that a batch starts with; None: its seeds do."""
 
     @property
     def mask_blur(self) -> int | None:
@@ -219,8 +234,10 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         self.mask = None if paint is None else 1 - paint
 
     def _check(self, values: dict[str, Any]) -> Img2ImgParams:
-        pictures = ("init_images", "mask", "latent_mask")
-        return check_img2img(values | {name: getattr(self._given, name) for name in pictures})
+        # `sources` has the pictures as they are now; of fewer than were given, so many are checked.
+        images = (self._given.init_images or ())[: len(self.init_images or ())]
+        pictures = {"init_images": images, "mask": self._given.mask}
+        return check_img2img(values | pictures | {"latent_mask": self._given.latent_mask})
 
     def freeze(self) -> Img2ImgParams:
         """The parameters as they are now, checked; see above."""

@@ -25,6 +25,7 @@ from modules.processing.facts import attention_tiles, effect_pairs, token_mergin
 from modules.processing.finish import to_images
 from modules.processing.report import Stop
 from modules.processing.stage import CELL, Batch, Stage
+from modules.processing.vae_methods import preview_pixels
 from modules.sampling.conditioning import Conditioning
 from modules.sampling.denoiser import Network
 from modules.sampling.guidance import Effect, GuidanceHooks
@@ -241,9 +242,11 @@ def _refinement(stage: Stage, batch: Batch, encode: Callable[[], Prompts]) -> Re
 
 def preview(stage: Stage, latent: Tensor) -> Image.Image:
     """A rough picture of a batch while it is being sampled, at most PREVIEW_SIDE pixels a side."""
-    wanted = latent if stage.p.settings["show_progress_grid"] else latent[:1]
-    image = image_grid(to_images(stage.pipeline.preview_rgb(wanted)))
-    scale = min(CELL, PREVIEW_SIDE / max(image.size))
+    settings = stage.p.settings
+    wanted = latent if settings["show_progress_grid"] else latent[:1]
+    pixels = preview_pixels(stage, wanted, settings)
+    image = image_grid(to_images(pixels))
+    scale = min(CELL * latent.shape[-1] / pixels.shape[-1], PREVIEW_SIDE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BILINEAR)
 

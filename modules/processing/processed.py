@@ -106,7 +106,7 @@ class Processed:
         comments = [line for line in self.comments.splitlines() if line.strip()]
         return Result(
             images=tuple(self.images),
-            infotexts=tuple(self._all_infotexts()),
+            infotexts=tuple(self._all_infotexts()[:count]),
             paths=(*self.paths, *[None] * count)[:count],
             index_of_first_image=min(self.index_of_first_image, count),
             info=self.as_info(),
@@ -117,8 +117,9 @@ class Processed:
         )
 
     def _all_infotexts(self) -> list[str]:
+        """One for each image at least; a plot's has those of cells that it does not show."""
         missing = len(self.images) - len(self.infotexts)
-        return [*self.infotexts, *[self.info] * missing][: len(self.images)]
+        return [*self.infotexts, *[self.info] * missing]
 
 
 def process_images(p: Processing) -> Processed:

@@ -73,6 +73,8 @@ class Services:
     hooks: Hooks
     paths: Paths
     styles: StyleDatabase | None = None
+    caption: Callable[[Image.Image], str] | None = None
+    """CLIP interrogation, for scripts; None where there is none."""
     prompts: PromptCache = field(default_factory=PromptCache)
 
 
@@ -140,6 +142,7 @@ def run_p(
             hooks=services.hooks,
             report=report,
             p=p,
+            saves=request.save_samples and settings["samples_save"],
             warnings=warnings,
         )
         find_facts = functools.cache(lambda: model_facts(services.models, choice))
@@ -327,7 +330,9 @@ def _make_one(job: Job, stage: Stage, find_facts: FindFacts, batch: Batch, outpu
         if made.canvases:
             composite = composed(stage, batch, made.canvases[place], place, picture)
             pieces = composite_pieces(composite, job.settings)
-        for piece in (Piece(picture.image), *pieces):
+        first = made.first_pass[place : place + 1]
+        before = [Piece(image, "-before-highres-fix", is_shown=False) for image in first]
+        for piece in (*before, Piece(picture.image), *pieces):
             path = None
             if saves and piece.is_saved:
                 save = functools.partial(save_picture, job, batch.params, model, piece.image)

@@ -31,6 +31,9 @@ class ScriptJob(Protocol):
     def styles(self) -> StyleDatabase | None:
         """The user's styles."""
 
+    def caption(self, image: Image.Image) -> str:
+        """What CLIP sees in a picture, as words for a prompt. Raises EaselError without CLIP."""
+
     @property
     def is_stopped(self) -> bool:
         """Whether the user asked to stop: begin no further picture."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from modules.core.errors import Interrupted, NotFound, OutOfSpace
+from modules.core.errors import EaselError, Interrupted, NotFound, OutOfSpace
 from modules.core.settings import SettingsView, known_settings
 from modules.model_manager import ModelChoice, ModelManager
 from modules.params.request import Request
@@ -70,6 +70,12 @@ class RunningScript:
     def styles(self) -> StyleDatabase | None:
         """The user's styles."""
         return self._services.styles
+
+    def caption(self, image: Image.Image) -> str:
+        """What CLIP sees in a picture, as words for a prompt. Raises EaselError without CLIP."""
+        if self._services.caption is None:
+            raise EaselError("There is no interrogation in this program.")
+        return self._services.caption(image)
 
     @property
     def is_stopped(self) -> bool:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 
 from modules.core.hooks import Hooks
@@ -82,6 +83,8 @@ class Made:
     """(B, 3, H, W) float32 in [0, 1]."""
     canvases: tuple[Canvas, ...] = ()
     """Of img2img: what the pictures are put back into."""
+    first_pass: tuple[Image.Image, ...] = ()
+    """Of hires fix: each picture before its second pass, where the settings want it saved."""
 
 
 @dataclass(slots=True)
@@ -97,6 +100,8 @@ class Stage:
     hooks: Hooks
     report: Report
     p: Processing
+    saves: bool = True
+    """Whether pictures are written to files."""
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
     _own: Pipeline | None = None

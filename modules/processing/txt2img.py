@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from PIL import Image
 from torch import Tensor
 
 from modules.params.generation import Txt2ImgParams
 from modules.pipelines.base import Pipeline
 from modules.processing.conditioning import Timeline
+from modules.processing.finish import to_images
 from modules.processing.hires import first_pass_picture, second_pass
 from modules.processing.image_cond import blank_cond
 from modules.processing.passes import (
@@ -23,14 +25,27 @@ from modules.processing.stage import CELL, Batch, Stage
 from modules.sampling.run import prompt_steps, sample
 
 
-def from_text(stage: Stage, batch: Batch, params: Txt2ImgParams) -> Tensor | None:
-    """Latent (B, C, h, w) of the last pass; None when stopped before there was anything."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sampled:
+    """What a batch's passes came to."""
+
+    latent: Tensor | None
+    """(B, C, h, w) of the last pass; None when stopped before there was anything."""
+    first_pass: tuple[Image.Image, ...] = ()
+    """The first pass's pictures, where a second one followed and they are to be saved."""
+
+
+def from_text(stage: Stage, batch: Batch, params: Txt2ImgParams) -> Sampled:
+    """The batch through its first pass, and through the second where hires fix asks for it."""
     if params.enable_hr and params.firstpass_image:
-        return second_pass(stage, batch, params, first_pass_picture(params))
+        return Sampled(second_pass(stage, batch, params, first_pass_picture(params)))
     latent = _first_pass(stage, batch, params)
     if latent is None or stage.interrupted or not params.enable_hr:
-        return latent
-    return second_pass(stage, batch, params, latent)
+        return Sampled(latent)
+    kept: list[Image.Image] = []
+    if stage.saves and batch.settings["save_images_before_highres_fix"]:
+        kept = to_images(stage.pipeline.decode(latent))
+    return Sampled(second_pass(stage, batch, params, latent), tuple(kept))
 
 
 def _first_pass(stage: Stage, batch: Batch, params: Txt2ImgParams) -> Tensor | None:

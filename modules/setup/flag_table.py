@@ -69,6 +69,7 @@ _ATTENTION = "torch's own attention is used, which is as fast"
 _GRADIO = "belongs to an older gradio"
 _SETUP = "Easel's first run does this by itself"
 _MEMORY = "Easel decides by itself what stays in device memory"
+_WHOLE = "the model at work lies on the device as a whole; the setting fp8_storage takes half of it"
 _SPANDREL = "upscalers lie in the folders below models"
 _NO_TOOL = "Easel has no such tool"
 _NOT_ASKED = "Easel does this always"
@@ -154,9 +155,9 @@ IGNORED_FLAGS: Final = (
     Flag("--gfpgan-model", Kind.TEXT, IGNORED, _SPANDREL),
     _off("--no-progressbar-hiding", _GRADIO),
     Flag("--max-batch-count", Kind.NUMBER, IGNORED, "the limits are in ui-config.json", 16),
-    _off("--medvram", _MEMORY),
-    _off("--medvram-sdxl", _MEMORY),
-    _off("--lowvram", _MEMORY),
+    _off("--medvram", _WHOLE),
+    _off("--medvram-sdxl", _WHOLE),
+    _off("--lowvram", _WHOLE),
     _off("--lowram", _MEMORY),
     _off("--always-batch-cond-uncond", _MEMORY),
     _off("--unload-gfpgan", _MEMORY),

@@ -53,7 +53,7 @@ def assemble(app: App) -> tuple[gr.Blocks, str]:
         title="Easel", fill_width=True, analytics_enabled=False, delete_cache=CACHE_SECONDS
     ) as page:
         header.build()
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, label, tab in tabs:
                 with gr.Tab(label, id=name, elem_id=f"tab_{name}"):
                     tab.build(header.state)

@@ -27,7 +27,9 @@ class Cards:
     def build(self, build_form: Callable[[], None]) -> None:
         """Make the sub-tabs in gradio's current layout block; `build_form` fills the first."""
         tab = self._tab
-        with gr.Tabs(elem_id=f"{tab}_extra_tabs", elem_classes=["easel-networks"]):
+        with gr.Tabs(
+            elem_id=f"{tab}_extra_tabs", elem_classes=["easel-networks"], overflow_behavior="wrap"
+        ):
             with gr.Tab("Generation", id=f"{tab}_generation", elem_id=f"{tab}_generation"):
                 build_form()
             for row in KINDS:

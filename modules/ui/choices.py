@@ -8,7 +8,7 @@ from modules.processing.prepare import HIRES_UPSCALERS
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
 CHECKPOINTS = "checkpoints"
-SOURCES = ("samplers", "schedulers", "hires_upscalers", "styles", CHECKPOINTS)
+SOURCES = ("samplers", "schedulers", "hires_upscalers", "styles", "vaes", CHECKPOINTS)
 
 
 def menu_names(source: str, app: App) -> list[str]:
@@ -22,6 +22,8 @@ def menu_names(source: str, app: App) -> list[str]:
             return list(HIRES_UPSCALERS)
         case "styles":
             return app.styles.choices()
+        case "vaes":
+            return list(app.models.vaes.files())
         case "checkpoints":
             return [row.title for row in app.models.catalogue.checkpoints()]
     raise NotFound("table of choices", source, SOURCES)

@@ -27,6 +27,7 @@ from modules.params.face import (
 )
 from modules.params.generation import GenerationParams
 from modules.ui.choices import CHECKPOINTS, menu_names
+from modules.ui.ui_config import UiConfig, Wish, menu_of
 
 
 class Form:
@@ -36,8 +37,9 @@ class Form:
         self.model = model
         self.tab = tab
         self.fields: dict[str, Component] = {}
-        self.parameters = {p.name: p for p in parameters(model) if p.face.widget is not None}
         self._app = app
+        self._wishes = _wishes(model, tab, app)
+        self.parameters = {name: wish.parameter for name, wish in self._wishes.items()}
 
     def field(self, name: str) -> Component:
         """Make the field of a parameter in gradio's current layout block.
@@ -48,6 +50,8 @@ class Form:
         if name not in unplaced:
             raise NotFound("form field", name, unplaced)
         component = make_component(self.parameters[name], self.tab, self._app)
+        if not self._wishes[name].visible:
+            component.visible = "hidden"  # in the page, so that the scripts find it
         self.fields[name] = component
         return component
 
@@ -86,6 +90,7 @@ class Form:
                 "name": name,
                 "id": self.parameters[name].element_id(self.tab),
                 "default": self._default(name),
+                "chosen": self._wishes[name].has_value,
                 "label": self.parameters[name].face.label,
                 "tooltip": self.parameters[name].face.tooltip,
             }
@@ -94,6 +99,19 @@ class Form:
 
     def _default(self, name: str) -> Any:
         return to_value(self.parameters[name], self.parameters[name].ui_default)
+
+
+def _wishes(model: type[GenerationParams], tab: str, app: App) -> dict[str, Wish]:
+    """The parameters with fields, as the user's own defaults want them."""
+    config = UiConfig.read(app.paths.ui_defaults_file)
+    wishes = {}
+    for parameter in parameters(model):
+        if parameter.face.widget is None:
+            continue
+        menu = menu_of(parameter)
+        names = (*menu[1], *menu_names(menu[0], app)) if menu else None
+        wishes[parameter.name] = config.wish(tab, parameter, names)
+    return wishes
 
 
 _WHOLE = re.compile(r"\s*[+-]?\d{1,30}\s*")

@@ -21,8 +21,14 @@ PAGE_SETTINGS: Final = (
     "keyedit_delimiters",
     "live_preview_refresh_period",
     "disable_token_counters",
+    "canvas_hotkey_zoom",
+    "canvas_hotkey_adjust",
     "canvas_hotkey_shrink_brush",
     "canvas_hotkey_grow_brush",
+    "canvas_hotkey_move",
+    "canvas_hotkey_fullscreen",
+    "canvas_hotkey_reset",
+    "canvas_hotkey_overlap",
 )
 """Settings that the page's scripts follow."""
 
@@ -126,13 +132,14 @@ class Header:
         models.preload(after, take_back)
 
     def page_state(self) -> str:
-        """JSON of what the page's scripts follow: settings, and the size that suits the model."""
+        """JSON of what the page's scripts follow: settings, and what the chosen model is like."""
         settings = self._app.settings.view()
         checkpoint = self._chosen()
         return json.dumps(
             {
                 "version": VERSION,
                 "native_size": checkpoint.native_size if checkpoint else DEFAULT_SIZE,
+                "edits": checkpoint is not None and checkpoint.is_edit_model,
                 "settings": {key: settings[key] for key in PAGE_SETTINGS},
             }
         )

@@ -6,8 +6,9 @@ and where they stand, its own class says.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gradio as gr
 from gradio.components import Component
@@ -15,6 +16,7 @@ from gradio.components import Component
 from modules.core.app import App
 from modules.params import GenerationParams
 from modules.ui.cards import Cards
+from modules.ui.choices import menu_names
 from modules.ui.events import BROWSER, QUIET, TELLING
 from modules.ui.form import Form
 from modules.ui.generate import Submission
@@ -41,7 +43,9 @@ class JobTab(ABC):
         self.layout = Layout(self.form)
         self.styles = StyleEditor(app, self.form)
         self.results = Results(app, tab, folder_setting)
-        self.scripts = ScriptPanel(app.scripts, tab)
+        self.scripts = ScriptPanel(app.scripts, tab, functools.partial(menu_names, app=app))
+        self.tools: list[Callable[[], None]] = []
+        """Make the tab's own buttons beside Clear."""
         self.overrides: gr.Dropdown
         self.paste: Paste
 
@@ -145,6 +149,8 @@ class JobTab(ABC):
         with gr.Row(elem_id=f"{tab}_tools", elem_classes=["easel-tools"]):
             self._paste = gr.Button("Read parameters", elem_id=paste, size="sm")
             self._clear = gr.Button("Clear", elem_id=f"{tab}_clear_prompt", size="sm")
+            for build in self.tools:
+                build()
             self.styles.build_menu()
         self.overrides = gr.Dropdown(
             [],

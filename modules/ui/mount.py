@@ -26,8 +26,10 @@ SCRIPTS: Final = (
     "status.js",
     "queue.js",
     "canvas.js",
+    "canvas_keys.js",
     "tabs.js",
     "card_text.js",
+    "card_folders.js",
     "cards.js",
     "card_dialog.js",
     "models.js",
@@ -44,6 +46,7 @@ STYLESHEETS: Final = (
     "results.css",
     "drawer.css",
     "cards.css",
+    "card_folders.css",
     "models.css",
 )
 """Rules inside the page's root element; `&` is that element."""

@@ -182,8 +182,8 @@ class Paste:
     def _last(self) -> str:
         """The newest infotext: of this run's jobs, else of params.txt; "" where there is none."""
         for job in self._app.jobs.finished():
-            if job.result and job.result.infotexts:
-                return job.result.infotexts[-1]
+            if job.infotexts:
+                return job.infotexts[-1]
         file = self._app.paths.data / LAST_PARAMETERS
         return file.read_text(encoding="utf-8") if file.is_file() else ""
 

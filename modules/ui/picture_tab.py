@@ -19,6 +19,7 @@ from modules.ui.events import BROWSER
 from modules.ui.generate import Order, Submission
 from modules.ui.img2img_form import Img2ImgForm
 from modules.ui.img2img_order import ReadStart, make_order
+from modules.ui.interrogate import InterrogateButton
 from modules.ui.job_tab import JobTab
 from modules.ui.layout import Row, Tool
 from modules.ui.rows import COUNT, SAMPLING, SEED, SWAP
@@ -79,6 +80,8 @@ class PictureTab(JobTab):
         super().__init__(app, tab, Img2ImgForm, "outdir_img2img_samples")
         settings = app.settings.view()
         height = int(settings["img2img_editor_height"])
+        self.interrogate = InterrogateButton(app, tab)
+        self.tools.append(self.interrogate.build)
         self.canvases = {
             row.element: Canvas(
                 row,
@@ -156,6 +159,12 @@ class PictureTab(JobTab):
             self.queue_on(go, submission, reply, pictures)
             first = first or submission
         assert first is not None
+        shown = [
+            (mode.name, self.canvases[mode.canvases[0].element].component)
+            for mode in self.modes
+            if mode.canvases
+        ]
+        self.interrogate.wire(shown, self.form.fields["prompt"])
         return first
 
     def _reader(
@@ -179,7 +188,7 @@ class PictureTab(JobTab):
         self.build_panel(mode)
 
     def _copy_row(self) -> str:
-        """Buttons that copy the picture of the shown mode to another one."""
+        """Buttons that copy the picture of the shown mode to another one, and show it large."""
         buttons = "".join(
             f'<button type="button" data-copy-to="{mode.name}" '
             f'title="Copy the picture to {html.escape(mode.label)}">{html.escape(mode.label)}'
@@ -187,7 +196,12 @@ class PictureTab(JobTab):
             for mode in self.modes
             if mode.canvases
         )
-        return f'<div class="easel-copy-row" data-tab="{self.tab}">Copy picture to {buttons}</div>'
+        large = "As large as the window (S)"
+        full = f'<button type="button" data-full title="{large}">Full window</button>'
+        return (
+            f'<div class="easel-copy-row" data-tab="{self.tab}"><span>Copy picture to</span>'
+            f"{buttons}{full}</div>"
+        )
 
     def _build_mask(self) -> None:
         tab = self.tab
@@ -206,3 +220,7 @@ class PictureTab(JobTab):
                 self.layout.rows((("width", SWAP, "height", DETECT),))
             with gr.Column(elem_classes=["easel-size-by"]):
                 self.layout.rows((("scale",),))
+                gr.HTML(
+                    f'<p class="easel-note" id="{self.tab}_size_words" role="status"></p>',
+                    padding=False,
+                )

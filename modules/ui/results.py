@@ -7,6 +7,7 @@ done; what they show besides pictures comes as one JSON text.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from modules.images.encode import encode_image
 from modules.jobs.queue import Job
 from modules.processing.result import Result
 from modules.ui.events import BROWSER, QUIET, TELLING, tell
+from modules.ui.file_manager import find_file_manager, is_at_this_machine, open_folder
 from modules.ui.saving import save_picture, zip_pictures
 
 SEND_TARGETS: Final = ("img2img", "inpaint")
@@ -117,7 +119,10 @@ class Results:
         archive.click(
             self.zip, inputs=[wanted, index], outputs=[download], js=shown, **TELLING
         ).success(js=f"() => easel.results.download('download_files_{tab}')", **BROWSER)
-        folder.click(js=f"() => easel.results.copyFolder('{tab}')", **BROWSER)
+        opened = gr.Textbox(visible="hidden", elem_id=f"{tab}_opened_folder")
+        folder.click(
+            self.open_folder, inputs=[wanted, index], outputs=[opened], js=shown, **QUIET
+        ).then(inputs=[opened], js=f"(reply) => easel.results.folder('{tab}', reply)", **BROWSER)
 
     def load(self, job_id: str) -> tuple[Any, str]:
         """Gallery and info of a finished job; the info says so where the job is not known."""
@@ -158,14 +163,37 @@ class Results:
         name = f"{self._tab}-{_seed_text(result)}.zip"
         return str(save_bytes_to_cache(zip_pictures(result), name, self.gallery.GRADIO_CACHE))
 
+    def open_folder(self, job_id: str, index: float, request: gr.Request) -> str:
+        """Open the shown picture's folder where the visitor sits at this machine.
+
+        Returns JSON for the page, which otherwise shows and copies the path: {"folder",
+        "opened"}; `call` makes each reply differ.
+        """
+        result = self._result(job_id)
+        paths = result.paths if result else ()
+        place = int(index)
+        shown = paths[place] if 0 <= place < len(paths) else None
+        folder = shown.parent if shown else self._folder(result)
+        address = request.client.host if request.client else None
+        is_here = not self._app.flags.is_public and is_at_this_machine(address, request.headers)
+        opened = is_here and open_folder(folder, find_file_manager())
+        return json.dumps({"call": secrets.token_hex(4), "folder": str(folder), "opened": opened})
+
+    def _folder(self, result: Result | None) -> Path:
+        """Where a job's pictures were saved, or where they would be."""
+        saved = next((path for path in result.paths if path), None) if result else None
+        return saved.parent if saved else self._saving_folder()
+
+    def _saving_folder(self) -> Path:
+        return self._app.paths.output(self._app.settings.view()[self._folder_setting])
+
     def _result(self, job_id: str) -> Result | None:
         job = self._app.jobs.get(job_id)
         return job.result if job else None
 
     def _files(self, result: Result) -> list[str]:
         """Files that the browser may fetch: the saved ones, copies of the others."""
-        folder = self._app.paths.output(self._app.settings.view()[self._folder_setting])
-        shown = self._app.paths.data / "outputs", folder
+        shown = self._app.paths.data / "outputs", self._saving_folder()
         return [
             str(path) if path and _lies_in(path, shown) else self._cached(result, index)
             for index, path in enumerate(result.paths)
@@ -177,8 +205,6 @@ class Results:
 
     def _describe(self, job: Job, result: Result) -> dict[str, Any]:
         """What the page shows of a result, beside A1111's info object."""
-        folder = self._app.paths.output(self._app.settings.view()[self._folder_setting])
-        saved = next((path for path in result.paths if path), None)
         return {
             **result.info,
             "infotexts": list(result.infotexts),
@@ -186,7 +212,6 @@ class Results:
             "easel": {
                 "job": job.id,
                 "files": [_relative(path, self._app.paths.data) for path in result.paths],
-                "folder": str(saved.parent if saved else folder),
                 "warnings": list(result.warnings),
                 "interrupted": result.interrupted,
                 "seconds": result.seconds,

@@ -24,6 +24,7 @@ from modules.core.paths import paths_of
 from modules.core.settings import Settings, SettingsView, known_settings
 from modules.extensions.host import ScriptHost
 from modules.extensions.load import find_extensions
+from modules.interrogate import Interrogator
 from modules.jobs.queue import FunctionBackend, JobQueue
 from modules.model_manager import (
     Catalogue,
@@ -33,6 +34,7 @@ from modules.model_manager import (
     ModelManager,
     VaeCatalogue,
 )
+from modules.model_manager.lending import lend_cpu
 from modules.params.request import Request
 from modules.params.styles import Style, StyleDatabase
 from modules.processing.report import Report, Stop
@@ -163,6 +165,12 @@ def picture(request: Request, settings: SettingsView) -> Image.Image:
 MakeApp = Callable[..., App]
 
 
+def make_interrogator(folder: Path) -> Interrogator:
+    """One over `folder`, where no CLIP lies."""
+    lists = (folder / "interrogate",)
+    return Interrogator([folder / "models" / "CLIP"], lists, folder / "cache", lend_cpu)
+
+
 def sample_scripts() -> ScriptHost:
     """The scripts of tests/data/extensions, found and loaded as those of `extensions/` are."""
     from modules.ui.scripts import read_controls
@@ -191,6 +199,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
             models=make_models(tmp_path / "models"),
             jobs=queue,
             scripts=sample_scripts(),
+            interrogator=make_interrogator(tmp_path),
         )
 
     yield make

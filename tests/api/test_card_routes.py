@@ -54,6 +54,7 @@ def test_page_of_cards(client: TestClient) -> None:
     ]
     assert reply["cards"][1]["prompt"] == "<lora:ink:1>"
     assert reply["folders"] == [{"path": "styles", "name": "styles", "count": 1}]
+    assert reply["tree"] == reply["folders"]
     assert reply["options"]["sort"] == "Path"
     assert [card["preview_version"] is None for card in reply["cards"]] == [True, False]
 

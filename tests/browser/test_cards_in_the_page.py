@@ -109,6 +109,29 @@ def test_folder_and_order(visitor: Any) -> None:
     assert visitor.page.input_value(f"{PANE} select") == "Name"
 
 
+def test_tree_of_folders_works_by_keys_and_is_remembered(visitor: Any) -> None:
+    open_cards(visitor)
+    visitor.page.click(f"{PANE} >> text=Tree")
+    items = visitor.page.locator(f"{PANE} [role=treeitem]")
+    assert [text.split() for text in items.all_inner_texts()] == [
+        ["All"],
+        ["even", "1000"],
+        ["odd", "1000"],
+    ]
+    assert not visitor.page.is_visible(f"{PANE} nav")
+    items.first.focus()
+    visitor.page.keyboard.press("End")
+    visitor.page.keyboard.press("Enter")
+    visitor.page.locator(f"{PANE} .easel-card-count").filter(
+        has_text="1,000 files in odd"
+    ).wait_for()
+    assert visitor.page.evaluate("document.activeElement.dataset.path") == "odd"
+    assert items.nth(2).get_attribute("aria-selected") == "true"
+    visitor.reload()
+    open_cards(visitor)
+    items.first.wait_for()
+
+
 def test_cards_work_by_keys_alone(visitor: Any) -> None:
     open_cards(visitor)
     visitor.page.locator(f"{PANE} nav button").last.focus()

@@ -216,10 +216,32 @@ def test_phone_has_one_column_that_never_scrolls_sideways(open_page: Any) -> Non
     assert order == sorted(order)
 
 
-def test_phone_keeps_generate_in_reach_and_targets_large(open_page: Any) -> None:
+@pytest.mark.parametrize("tab", ["img2img", "inpaint"])
+def test_phone_shows_the_picture_field_before_the_result(open_page: Any, tab: str) -> None:
     visitor = open_page(size=(390, 844), has_touch=True)
+    visitor.page.click(f"#tab_{tab}-button")
+    parts = ("prompt", "gallery_container", "denoising_strength")
+    visitor.page.locator(f"#{tab}_prompt").wait_for()
+    visitor.page.wait_for_timeout(500)
+    assert visitor.page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    field = visitor.page.locator(f"#mode_{tab}").bounding_box()
+    assert field["height"] > 300 and field["width"] <= 390
+    prompt, gallery, control = (
+        visitor.page.locator(f"#{tab}_{part}").bounding_box()["y"] for part in parts
+    )
+    assert prompt < field["y"] < gallery < control
+    for row in (f"#{tab}_extra_tabs > .tab-wrapper", f"#mode_{tab} > .tab-wrapper"):
+        box = visitor.page.locator(row).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+
+@pytest.mark.parametrize("tab", ["txt2img", "img2img", "inpaint"])
+def test_phone_keeps_generate_in_reach_and_targets_large(open_page: Any, tab: str) -> None:
+    visitor = open_page(size=(390, 844), has_touch=True)
+    visitor.page.click(f"#tab_{tab}-button")
+    visitor.page.locator(f"#{tab}_prompt").wait_for()
     visitor.page.mouse.wheel(0, 600)
-    button = visitor.page.locator("#txt2img_generate").bounding_box()
+    button = visitor.page.locator(f"#{tab}_generate").bounding_box()
     assert button["y"] >= 0 and button["y"] + button["height"] <= 844
     small = visitor.page.evaluate(
         """() => [...document.querySelectorAll("button, .wrap-inner, input[type=number]")]

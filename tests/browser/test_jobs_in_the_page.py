@@ -124,6 +124,20 @@ def test_skip_goes_on_with_the_next_picture(visitor: Any) -> None:
     visitor.wait_for_text("txt2img_progress_text", "pass 2 of 2")
 
 
+def test_waiting_job_says_how_many_are_before_it(visitor: Any, open_page: Any) -> None:
+    visitor.ask("long way", **LONG)
+    visitor.generate()
+    visitor.wait_for_step()
+    other = open_page()
+    other.ask("patient")
+    other.generate()
+    other.wait_for_text("txt2img_progress_text", "waiting: 1 before it")
+    assert "Waiting: 1 before it" in other.page.inner_text("#txt2img_live")
+    visitor.page.click("#txt2img_interrupt")
+    visitor.page.click("#txt2img_interrupting")
+    other.wait_for_picture("patient")
+
+
 def test_queue_lists_jobs_and_cancels_one(visitor: Any, server: Any) -> None:
     visitor.ask("first in line", **LONG)
     visitor.generate()
@@ -133,7 +147,7 @@ def test_queue_lists_jobs_and_cancels_one(visitor: Any, server: Any) -> None:
     visitor.wait_for_text("easel_queue_count", "2")
     visitor.page.click("#easel_queue_button")
     rows = visitor.page.locator("#easel_queue li")
-    rows.nth(1).filter(has_text="second in line").get_by_role("button").click()
+    rows.nth(1).filter(has_text="second in line").get_by_role("button", name="Cancel").click()
     rows.nth(1).wait_for(state="detached")
     assert "first in line" in rows.nth(0).inner_text()
     assert len(server.jobs()) == 1

@@ -12,6 +12,7 @@ import pytest
 from modules.cards import KINDS, Query, Shelf, find_card_kind
 from modules.cards.shelf import PAGE_SIZE, Rules
 from modules.core.errors import BadInput, NotFound
+from modules.core.settings import known_settings
 
 Put = Callable[..., Path]
 RULES = Rules()
@@ -56,6 +57,22 @@ def test_folders_are_counted_and_narrow_the_list(put: Put, shelf: Shelf, lora: A
     ]
     assert [(f.path, f.count) for f in inside.folders] == [("s/deep", 2)]
     assert shelf.page(lora, Query(folder="../.."), RULES).cards == ()
+
+
+def test_tree_holds_every_folder_before_those_in_it(put: Put, shelf: Shelf, lora: Any) -> None:
+    for name in ("a", "s10/b", "s2/deep/c", "s2/deep/d", ".secret/x/e"):
+        put(name)
+    tree = shelf.page(lora, Query(folder="s2"), RULES).tree
+    assert [(f.path, f.name, f.count) for f in tree] == [
+        (".secret", ".secret", 1),
+        (".secret/x", "x", 1),
+        ("s2", "s2", 2),
+        ("s2/deep", "deep", 2),
+        ("s10", "s10", 1),
+    ]
+    hide = Rules(hidden_folders=False)
+    assert [f.path for f in shelf.page(lora, Query(), hide).tree] == ["s2", "s2/deep", "s10"]
+    assert shelf.page(lora, Query(page=1), RULES).tree == ()
 
 
 def test_orders_and_direction(put: Put, shelf: Shelf, lora: Any) -> None:
@@ -130,3 +147,28 @@ def test_kinds_have_the_names_of_a1111() -> None:
     ]
     with pytest.raises(NotFound, match="did you mean 'checkpoints'"):
         find_card_kind("checkpoint")
+
+
+def test_tag_calls_a_lora_by_its_makers_name_where_that_is_its_alone(
+    put: Put, shelf: Shelf, lora: Any
+) -> None:
+    names_of = {"file": "alias", "one": "twice", "two": "twice", "odd": "a:b", "taken": "plain"}
+    for file, alias in names_of.items():
+        put(file, metadata={"ss_output_name": alias})
+    put("plain")
+    prompts = {
+        is_makers: {
+            card.name: card.prompt
+            for card in shelf.page(lora, Query(), Rules(makers_names=is_makers)).cards
+        }
+        for is_makers in (True, False)
+    }
+    assert prompts[False] == {name: f"<lora:{name}:1>" for name in (*names_of, "plain")}
+    assert prompts[True] == prompts[False] | {"file": "<lora:alias:1>"}
+    assert shelf.card(lora, "file.safetensors", Rules(makers_names=True)).prompt == "<lora:alias:1>"
+
+
+@pytest.mark.parametrize(("value", "is_makers"), [("Alias from file", True), ("Filename", False)])
+def test_setting_decides_what_tags_call_a_lora(value: str, is_makers: bool) -> None:
+    settings = known_settings() | {"lora_preferred_name": value}
+    assert Rules.from_settings(settings).makers_names is is_makers

@@ -134,7 +134,8 @@ def test_bad_value_in_the_file_is_replaced_by_the_default_and_kept_there(tmp_pat
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
 def test_setting_is_read_by_someone(row: Any) -> None:
     root = Path(__file__).parents[2]
-    files = [*root.glob("modules/**/*.py"), *root.glob("modules/**/*.js")]
+    kinds = ("modules/**/*.py", "modules/**/*.js", "extensions/easel-*/**/*.py")
+    files = [file for kind in kinds for file in root.glob(kind)]
     readers = [
         f for f in files if f.name != "settings_table.py" and row.key in f.read_text("utf-8")
     ]

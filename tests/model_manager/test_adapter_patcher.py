@@ -160,6 +160,18 @@ def test_moving_the_model_forgets_what_it_wore(model: StableDiffusion, tmp_path:
     assert model.wardrobe is None
 
 
+def test_changed_weights_are_counted_worn_or_kept(model: StableDiffusion, tmp_path: Path) -> None:
+    before = model.size_bytes
+    weights = dict(model.networks.unet.named_parameters())
+    changed = sum(weights[f"{name}.weight"].nbytes for name in (ONE, TWO))
+    put_on(model, [Use(lora(tmp_path / "1.safetensors", ONE, TWO))])
+    assert (model.size_bytes, model.spare_bytes) == (before + changed, changed)
+    take_off(model)
+    assert (model.size_bytes, model.spare_bytes) == (before + changed, changed)
+    model.shed()
+    assert (model.size_bytes, model.spare_bytes) == (before, 0)
+
+
 class _Failing:
     """A patch that runs out of memory."""
 

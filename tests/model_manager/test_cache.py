@@ -24,6 +24,12 @@ class Box:
 
     size_bytes: int = 10
     device: torch.device = ACCELERATOR
+    spare_bytes: int = 0
+    """Counted in size_bytes too."""
+
+    def shed(self) -> None:
+        self.size_bytes -= self.spare_bytes
+        self.spare_bytes = 0
 
     def move(self, device: Any) -> None:
         self.device = torch.device(device)
@@ -127,3 +133,28 @@ def test_vaes_are_kept_up_to_their_number(kept: int) -> None:
     assert cache.vae(A, None) is None
     assert cache.vae(B, None) is (vaes[1] if kept else None)
     assert cache.vae(B, None) is None, "it was handed out"
+
+
+def test_what_loras_left_behind_goes_before_a_model() -> None:
+    limits = Limits(count=3, total_bytes=25)
+    cache = ModelCache(lambda device: 1000)
+    first, second = Box(15, spare_bytes=5), Box(15, spare_bytes=5)
+    add(cache, A, first)
+    add(cache, B, second)
+    use(cache, B, limits)
+    assert (list(cache), first.size_bytes, second.size_bytes) == ([A, B], 10, 15)
+    cache.make_room(5, limits, ACCELERATOR)
+    assert (list(cache), second.size_bytes) == ([A, B], 10)
+    cache.make_room(15, limits, ACCELERATOR)
+    assert list(cache) == [B], "then models go"
+
+
+def test_lent_model_keeps_what_it_wears() -> None:
+    limits = Limits(count=3, total_bytes=25)
+    cache = ModelCache(lambda device: 1000)
+    box = Box(30, spare_bytes=20)
+    add(cache, A, box)
+    held = cache.lend(A, limits, ACCELERATOR)
+    cache.make_room(20, limits, ACCELERATOR)
+    assert (list(cache), box.spare_bytes) == ([A], 20)
+    cache.take_back(A, held)

@@ -31,6 +31,7 @@ def cases() -> list[str]:
     return sorted(
         f"{path.parent.name}/{path.name.removesuffix(suffix)}"
         for path in CASES.glob(f"*/*{suffix}")
+        if path.parent.name != "scripts"  # these run in tests/extensions
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from modules.core.errors import ModelError
 from modules.pipelines.base import EncodeOptions
 from modules.pipelines.preview import apply_preview, fit_preview
 from modules.pipelines.sd import StableDiffusion
@@ -124,3 +125,20 @@ def test_published_factors_have_a_row_per_channel() -> None:
     for spec in SPECS.values():
         assert spec.preview is not None
         assert len(spec.preview.matrix) == spec.latent_channels
+
+
+def test_stand_ins_code_in_the_vaes_place_and_go_again(tiny15: StableDiffusion) -> None:
+    image = torch.zeros(1, 3, 64, 64)
+    own, seen = tiny15.encode_image(image), tiny15.decode(latent())
+    ones, black = torch.ones(1, 4, 8, 8), torch.zeros(1, 3, 64, 64)
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    with tiny15.coding_with(lambda image: ones, lambda latent: black):
+        assert tiny15.encode_image(image).equal(ones)
+        assert tiny15.encode_image(image, generators).equal(ones.repeat(2, 1, 1, 1))
+        assert tiny15.decode(latent()).equal(black)
+        with tiny15.coding_with():
+            assert tiny15.encode_image(image).equal(own)
+        with pytest.raises(ModelError):
+            tiny15.decode(torch.full((1, 4, 8, 8), torch.nan))
+    assert tiny15.encode_image(image).equal(own)
+    assert tiny15.decode(latent()).equal(seen)

@@ -316,3 +316,18 @@ def test_info_of_the_reply_has_the_hashes(studio: Any) -> None:
     info = studio.make(prompt=f"a fox {LORA}").info
     assert info["extra_generation_params"]["Lora hashes"] == HASH
     json.dumps(info)
+
+
+def test_second_pass_may_be_read_with_the_first_passes_networks(studio: Any) -> None:
+    text_only = "<lora:t15lora:1:0>"
+    first = {"hires_fix_use_firstpass_conds": True}
+    asked = {"prompt": "a fox ", "hr_prompt": f"a fox {text_only}"}
+    without = studio.pixels(**HIRES, prompt="a fox ")
+    assert np.array_equal(studio.pixels(first, **HIRES, **asked), without)
+    assert not np.array_equal(studio.pixels(**HIRES, **asked), without)
+    both = {"prompt": f"a fox {LORA}", "hr_prompt": "a fox "}
+    result = studio.make(first, **HIRES, **both)
+    assert not np.array_equal(pictures(result)[0], studio.pixels(**HIRES, **both))
+    unet_only = "<lora:t15lora:0:1>"
+    asked = {"prompt": "a fox ", "hr_prompt": f"a fox {unet_only}"}
+    assert np.array_equal(studio.pixels(first, **HIRES, **asked), studio.pixels(**HIRES, **asked))

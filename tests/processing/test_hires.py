@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ import pytest
 from PIL import Image
 
 from modules.core.errors import BadInput, UnsupportedImage
+from modules.images import read
+from modules.processing.report import SilentReport
+from modules.processing.run import run_request
 
 HIRES = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.6}
 
@@ -95,3 +100,28 @@ def test_pixel_upscalers_crop_after_encoding(studio: Any) -> None:
     square = values | {"hr_resize_y": 128}
     studio.make(**square)
     assert latents[0].equal(latents[1][:, :, 2:14, :])
+
+
+@pytest.mark.parametrize("upscaler", ["Latent", "Lanczos"])
+def test_first_pass_is_saved_where_asked(upscaler: str, studio: Any, tmp_path: Path) -> None:
+    services = dataclasses.replace(
+        studio.services, paths=dataclasses.replace(studio.services.paths, data=tmp_path)
+    )
+    values = HIRES | {"hr_upscaler": upscaler, "batch_size": 2}
+
+    def files(overrides: dict[str, Any], *, saves: bool) -> list[Path]:
+        request = studio.ask(overrides, **values).model_copy(update={"save_samples": saves})
+        assert len(run_request(request, services, SilentReport()).images) == 2
+        return sorted(tmp_path.joinpath("outputs").rglob("*.png"))
+
+    wanted = {"save_images_before_highres_fix": True}
+    assert files(wanted, saves=False) == []
+    found = files(wanted, saves=True)
+    assert [path.name for path in found] == [
+        "00000-7-before-highres-fix.png", "00001-7.png",
+        "00002-8-before-highres-fix.png", "00003-8.png",
+    ]  # fmt: skip
+    plain = studio.make(batch_size=2)
+    for first, alone in zip(found[::2], plain.images, strict=True):
+        assert np.array_equal(np.asarray(Image.open(first)), np.asarray(alone))
+    assert read(Image.open(found[0])).infotext == read(Image.open(found[1])).infotext

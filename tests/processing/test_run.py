@@ -329,3 +329,48 @@ def test_grid_larger_than_allowed_is_left_out(own: Services) -> None:
     result = run_request(request, own, SilentReport())
     assert result.index_of_first_image == 0
     assert result.warnings == ("No grid: it would be larger than 1 MP.",)
+
+
+def saved(data: Path, pattern: str) -> list[Path]:
+    return sorted(data.joinpath("outputs").rglob(pattern))
+
+
+def opened(path: Path) -> tuple[tuple[int, int], str]:
+    """Size and infotext of a picture's file."""
+    with Image.open(path) as image:
+        return image.size, read(image).infotext
+
+
+def test_name_that_is_taken_is_replaced_or_numbered(own: Services, tmp_path: Path) -> None:
+    plain = {"save_images_add_number": False, "samples_filename_pattern": "fox"}
+    make(own, plain, save=True)
+    make(own, plain, save=True, seed=8)
+    assert [path.name for path in saved(tmp_path, "*.png")] == ["fox.png"]
+    assert "Seed: 8," in opened(saved(tmp_path, "*.png")[0])[1]
+    make(own, plain | {"save_images_replace_action": "Add number suffix"}, save=True)
+    assert [path.name for path in saved(tmp_path, "*.png")] == ["fox-1.png", "fox.png"]
+
+
+def test_grids_are_named_by_seed_and_prompt_where_asked(own: Services, tmp_path: Path) -> None:
+    for changes in ({}, {"grid_extended_filename": True}):
+        make(own, changes, save=True, batch_size=2, prompt="a fox")
+    names = [path.name for path in saved(tmp_path, "grid*.png")]
+    assert names == ["grid-0000.png", "grid-0001-7-a fox.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [({"target_side_length": 32}, (32, 24)), ({"img_downscale_threshold": 0.0}, (64, 48)),
+     ({}, None), ({"export_for_4chan": False, "target_side_length": 32}, None),
+     ({"samples_format": "jpg", "target_side_length": 32}, (64, 48))],
+)  # fmt: skip
+def test_large_picture_gets_a_jpeg_beside_it(
+    own: Services, tmp_path: Path, changes: dict[str, Any], size: tuple[int, int] | None
+) -> None:
+    result = make(own, changes, save=True, height=48)
+    copies = saved(tmp_path, "*.jpg")
+    assert [opened(path)[0] for path in copies] == ([size] if size else [])
+    assert result.paths[0] is not None
+    for path in copies:
+        assert path.stem == result.paths[0].stem
+        assert opened(path)[1] == result.infotexts[0]

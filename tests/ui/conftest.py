@@ -20,8 +20,10 @@ from modules.core.settings import Settings
 from modules.extensions.host import ScriptHost
 from modules.extensions.load import find_extensions
 from modules.images.encode import encode_image
+from modules.interrogate import Interrogator
 from modules.jobs.queue import FunctionBackend, Job, JobQueue
 from modules.model_manager import Catalogue, Hashes, ModelChoice, ModelManager, VaeCatalogue
+from modules.model_manager.lending import lend_cpu
 from modules.params.request import Request
 from modules.params.styles import Style, StyleDatabase
 from modules.processing.report import Report, Stop
@@ -106,6 +108,12 @@ class Painter:
         return path
 
 
+def make_interrogator(folder: Path) -> Interrogator:
+    """One over `folder`, where no CLIP lies."""
+    lists = (folder / "interrogate",)
+    return Interrogator([folder / "models" / "CLIP"], lists, folder / "cache", lend_cpu)
+
+
 def sample_scripts() -> ScriptHost:
     """The scripts of tests/data/extensions, found and loaded as those of `extensions/` are."""
     from modules.ui.scripts import read_controls
@@ -144,6 +152,7 @@ def app(tmp_path: Path, painter: Painter) -> Iterator[App]:
         ),
         jobs=queue,
         scripts=sample_scripts(),
+        interrogator=make_interrogator(tmp_path),
     )
     painter.go.set()
     queue.close(5)

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
 from modules.core.app import App
 from modules.core.errors import BadInput
@@ -115,3 +116,20 @@ def test_zip_button_answers_none_without_pictures(
 ) -> None:
     assert results.zip("gone", -1) is None
     assert "no pictures" in capsys.readouterr().out
+
+
+def asked(host: str) -> gr.Request:
+    """A request from an address."""
+    return gr.Request(request=Request({"type": "http", "headers": [], "client": (host, 5)}))
+
+
+def test_folder_of_the_shown_picture_is_told_from_afar(results: Results, run_job: Any) -> None:
+    job = run_job(prompt="x")
+    reply = json.loads(results.open_folder(job.id, 0, asked("192.168.1.5")))
+    assert reply["folder"] == str(job.result.paths[0].parent)
+    assert reply["opened"] is False
+
+
+def test_folder_is_told_without_a_job(results: Results, app: App) -> None:
+    reply = json.loads(results.open_folder("", -1, asked("192.168.1.5")))
+    assert reply["folder"] == str(app.paths.data / "outputs" / "txt2img-images")

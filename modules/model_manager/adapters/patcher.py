@@ -75,6 +75,13 @@ class Wardrobe:
     """The model's own tensors that are replaced now; empty: it wears nothing."""
     changed: dict[Slot, _Changed] = field(default_factory=dict)
 
+    @property
+    def spare_bytes(self) -> int:
+        """Of the model's own tensors while changed ones are in their place, else of those."""
+        if self.own:
+            return sum(tensor.nbytes for tensor in self.own.values() if tensor is not None)
+        return sum(one.tensor.nbytes for one in self.changed.values())
+
 
 def put_on(pipeline: StableDiffusion, uses: Sequence[Use]) -> list[Fit]:
     """Let the model wear exactly `uses`; one Fit each. An adapter that hardly fits is left out.

@@ -24,6 +24,7 @@ easel.canvas = (() => {
   };
   const get = (id) =>
     new Promise((resolve) => {
+      easel.canvasKeys.showAll();
       asked[id] = [...(asked[id] ?? []), resolve];
       easel.byId(`${id}_get`).click();
     });
@@ -42,7 +43,9 @@ easel.canvas = (() => {
   const load = async (tab, name, file) => {
     const mode = modes(tab).find((one) => one.name === name);
     await open(tab, mode);
-    const { id } = mode.canvases[0];
+    into(tab, mode.canvases[0].id, file);
+  };
+  const into = (tab, id, file) => {
     const value = asValue(id, file);
     put(id, value);
     remember(tab, id, value);
@@ -83,6 +86,7 @@ easel.canvas = (() => {
     const row = document.querySelector(`.easel-copy-row[data-tab=${tab}]`);
     row?.querySelectorAll("button").forEach((one) => (one.hidden = one.dataset.copyTo === mode.name));
     redraw(mode);
+    tellSize(tab);
     if (mode.name === "outpaint") atLeast(`${tab}_denoising_strength`, 0.8);
   };
 
@@ -95,10 +99,16 @@ easel.canvas = (() => {
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
-  const generate = (tab) => {
-    easel.byId(`${tab}_go_${current(tab).name}`)?.click();
+  // Presses the shown mode's hidden button for an action: only that mode's pictures travel.
+  const press = (tab, action) => {
+    easel.canvasKeys.showAll();
+    easel.byId(`${tab}_${action}_${current(tab).name}`)?.click();
     return [];
   };
+  const generate = (tab) => press(tab, "go");
+  for (const id of ["interrogate", "inpaint_interrogate"]) {
+    easel.whenThere(id, (button) => (button.title = "Write words for the picture into the prompt (CLIP)"));
+  }
 
   // --- copies and sizes ------------------------------------------------------------------------
 
@@ -125,6 +135,24 @@ easel.canvas = (() => {
     const file = pictureIn(await get(current(tab).canvases[0].id));
     const size = file && (await sizeOf(file));
     return size ? size.map((side) => Math.max(64, Math.floor(side / 8) * 8)) : otherwise;
+  };
+
+  // "from 512×512 to 768×768": what the scale makes of the shown picture.
+  const sizes = {};
+  const scales = {};
+  const tellSize = (tab, scale = scales[tab]) => {
+    scales[tab] = scale;
+    const place = easel.byId(`${tab}_size_words`);
+    const mode = current(tab);
+    const size = sizes[mode?.canvases[0]?.id];
+    if (!place || !size || !scale || mode.name === "outpaint") return place?.replaceChildren();
+    const [width, height] = size.map((side) => Math.floor(Math.floor(side * scale) / 8) * 8);
+    const words = `from ${size.join("×")} to ${width}×${height}`;
+    if (place.textContent !== words) place.textContent = words;
+  };
+  const measure = async (tab, id, file) => {
+    sizes[id] = file && (await sizeOf(file));
+    tellSize(tab);
   };
 
   // --- files from outside ----------------------------------------------------------------------
@@ -168,7 +196,10 @@ easel.canvas = (() => {
   // --- what comes back after a reload ----------------------------------------------------------
 
   const kept = (tab) => easel.local.get(`canvas.${tab}`, {});
-  const remember = (tab, id, value) => easel.local.set(`canvas.${tab}`, { ...kept(tab), [id]: value });
+  const remember = (tab, id, value) => {
+    easel.local.set(`canvas.${tab}`, { ...kept(tab), [id]: value });
+    measure(tab, id, pictureIn(value));
+  };
   const touched = new Set();
 
   // Only fields that were changed here are asked: an editor that still loads would seem empty.
@@ -210,6 +241,7 @@ easel.canvas = (() => {
       fields.map(async ({ id }) => {
         const file = pictureIn(values[id]);
         if (!file || !(await isThere(file))) return null;
+        measure(tab, id, file);
         if (!isEditor(id)) return values[id];
         if (values[id].layers?.length) drawn.set(id, values[id]);
         return { ...values[id], layers: [], composite: null };
@@ -261,47 +293,11 @@ easel.canvas = (() => {
     if (target) copy(target.closest("[data-tab]").dataset.tab, target.dataset.copyTo);
   });
 
-  // --- the brush -------------------------------------------------------------------------------
-
+  const shownField = () => shownTab() && current(shownTab()).canvases[0]?.id;
   const shownEditor = () => {
-    const tab = shownTab();
-    const id = tab && current(tab).canvases[0]?.id;
+    const id = shownField();
     return id && isEditor(id) ? easel.byId(id) : null;
   };
-  const press = (editor, name) => editor.querySelector(`button[aria-label="${name}"]`)?.click();
-  const slider = (editor) => editor.querySelector(".size_picker input[type=range]");
-
-  // The size's slider is there only while it is open; the next stroke closes it.
-  const resizeBrush = async (editor, factor) => {
-    if (!slider(editor)) {
-      press(editor, "Brush Size");
-      press(editor, "Eraser Size");
-      await pause(60);
-    }
-    const range = slider(editor);
-    if (!range) return;
-    const now = Number(range.value);
-    const wanted = factor > 1 ? Math.max(now + 1, now * factor) : Math.min(now - 1, now * factor);
-    range.value = Math.min(Number(range.max), Math.max(Number(range.min), Math.round(wanted)));
-    range.dispatchEvent(new Event("input", { bubbles: true }));
-  };
-
-  document.addEventListener("keydown", (event) => {
-    const editor = shownEditor();
-    if (!editor || event.target.matches?.("textarea, input:not([type=range], [type=checkbox], [type=radio]), [contenteditable]")) return;
-    const { canvas_hotkey_shrink_brush: smaller = "Q", canvas_hotkey_grow_brush: larger = "W" } = easel.settings;
-    const key = event.key.toLowerCase();
-    if (event.ctrlKey || event.metaKey) {
-      if (key === "z") press(editor, event.shiftKey ? "Redo" : "Undo");
-      else if (key === "y") press(editor, "Redo");
-      else return;
-    } else if (event.altKey) return;
-    else if (key === smaller.toLowerCase() || key === "[") resizeBrush(editor, 0.85);
-    else if (key === larger.toLowerCase() || key === "]") resizeBrush(editor, 1.18);
-    else return;
-    event.preventDefault();
-    touch(shownTab(), editor);
-  });
 
   // A picture that is pasted anywhere but into a prompt goes to the shown field.
   document.addEventListener("paste", (event) => {
@@ -312,5 +308,25 @@ easel.canvas = (() => {
     take(file);
   }, true);
 
-  return { receive, taken, given, get, detect, generate, restored, whenRestored };
+  // A picture of this page, or one that a browser dragged from its own window, goes where it falls.
+  const draggedHere = (event) => {
+    const field = event.target.closest?.(".easel-canvas");
+    const address = event.dataTransfer?.getData("text/uri-list").split("\n")[0];
+    if (!field || !address || new URL(address, location.href).origin !== location.origin) return null;
+    return { field, address };
+  };
+  document.addEventListener("dragover", (event) => {
+    if (event.target.closest?.(".easel-canvas") && event.dataTransfer.types.includes("text/uri-list")) event.preventDefault();
+  }, true);
+  document.addEventListener("drop", async (event) => {
+    const found = draggedHere(event);
+    if (!found) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const reply = await fetch(found.address);
+    const name = decodeURIComponent(new URL(found.address, location.href).pathname.split("/").pop());
+    if (reply.ok) into(shownTab(), found.field.id, await upload(new File([await reply.blob()], name)));
+  }, true);
+
+  return { receive, taken, given, get, detect, generate, press, restored, whenRestored, tellSize, shownField, shownEditor, touch: (field) => touch(shownTab(), field) };
 })();

@@ -78,10 +78,12 @@ easel.cards = (() => {
       this.count = make("span", { className: "easel-card-count", role: "status" });
       const bar = make("div", { className: "easel-card-bar" }, this.field, this.sorts, this.direction, refresh);
       if (this.kind === "textual_inversion") bar.append(this.buildTarget());
-      this.folders = make("nav", { className: "easel-card-folders", ariaLabel: "Folders" });
+      this.folders = new easel.CardFolders(this);
+      bar.append(this.folders.toggle);
       this.list = make("ul", { className: "easel-card-list" });
       this.scroller = make("div", { className: "easel-card-scroll", tabIndex: -1 }, this.list);
-      this.root.replaceChildren(bar, this.folders, this.count, this.scroller);
+      const body = make("div", { className: "easel-card-body" }, this.folders.tree, this.scroller);
+      this.root.replaceChildren(bar, this.folders.buttons, this.count, body);
       let timer = 0;
       this.field.addEventListener("input", () => {
         clearTimeout(timer);
@@ -177,7 +179,7 @@ easel.cards = (() => {
           this.order = usual;
           return this.reload();
         }
-        this.drawFolders(reply.folders);
+        this.folders.draw(reply);
         this.drawOrder();
         const place = [this.folder && `in ${this.folder}`, this.search && `with “${this.search}”`].filter(Boolean).join(" ");
         this.say(this.total ? `${this.total.toLocaleString()} ${this.total === 1 ? "file" : "files"} ${place}` : place ? `Nothing ${place}` : "Nothing here yet; the Models tab can get some.");
@@ -192,20 +194,6 @@ easel.cards = (() => {
       this.direction.textContent = descending ? "↓" : "↑";
       this.direction.title = descending ? "Descending" : "Ascending";
       this.direction.ariaLabel = this.direction.title;
-    }
-
-    drawFolders(folders) {
-      const button = (text, path, isHere) => {
-        const made = make("button", { type: "button", textContent: text, title: path || "All folders" });
-        if (isHere) made.ariaCurrent = "true";
-        made.addEventListener("click", () => this.ask({ folder: path }));
-        return made;
-      };
-      const parts = this.folder ? this.folder.split("/") : [];
-      const trail = parts.map((part, i) => button(`${part} /`, parts.slice(0, i + 1).join("/"), i === parts.length - 1));
-      const below = folders.map((folder) => button(`${folder.name} (${folder.count})`, folder.path, false));
-      this.folders.hidden = !trail.length && !below.length;
-      this.folders.replaceChildren(button("All", "", !trail.length), ...trail, ...below);
     }
 
     // Columns and sizes for the present width.

@@ -32,18 +32,19 @@ easel.form = (() => {
   // Seeds are texts, since they have more digits than a number here; what is kept may be older.
   const asField = (field, value) => (typeof field.default === "string" ? String(value) : value);
 
-  // Tooltips, and what gradio leaves out for screen readers.
-  const describe = (tab) => {
-    for (const field of fields(tab)) {
-      const block = easel.byId(field.id);
-      if (block) addReset(tab, field, block);
-      if (!block || !field.tooltip) continue;
-      (block.querySelector("[data-testid=block-info]") ?? block).title = field.tooltip;
-      block.querySelectorAll("input, textarea").forEach((input) => {
-        input.setAttribute("aria-description", field.tooltip);
-        if (field.name === "styles") input.placeholder = "Styles";
-      });
-    }
+  // Tooltips, and what gradio leaves out for screen readers; a tab's fields come when it is opened.
+  const describe = (tab) =>
+    fields(tab).forEach((field) => easel.whenThere(field.id, (block) => setTimeout(() => describeField(tab, field, block), 0)));
+
+  const describeField = (tab, field, block) => {
+    addReset(tab, field, block);
+    block.classList.toggle("is-changed", changed[tab]?.has(field.name) ?? false);
+    if (!field.tooltip) return;
+    (block.querySelector("[data-testid=block-info]") ?? block).title = field.tooltip;
+    block.querySelectorAll("input, textarea").forEach((input) => {
+      input.setAttribute("aria-description", field.tooltip);
+      if (field.name === "styles") input.placeholder = "Styles";
+    });
   };
 
   // Every field has a ↺: sliders gradio's own, the others this one. The prompts have Clear, and a
@@ -67,15 +68,19 @@ easel.form = (() => {
   const reset = (tab, values) =>
     fields(tab).map((field, i) => (field.name === wanted ? field.default : values[i]));
 
+  const changed = {}; // names of the fields that differ from their defaults, by tab
   const draw = (tab, values) => {
     const now = {};
+    changed[tab] = new Set();
     fields(tab).forEach((field, i) => {
       now[field.name] = values[i];
       const differs = !isEmptied(values[i]) && !same(values[i], field.default);
+      if (differs) changed[tab].add(field.name);
       easel.byId(field.id)?.classList.toggle("is-changed", differs);
     });
     title(`${tab}_hr`, hiresTitle(now));
     title(`${tab}_seed_extras`, variationTitle(now));
+    if (now.scale) easel.canvas?.tellSize(tab, now.scale);
     easel.prompt?.count(tab);
   };
 
@@ -112,8 +117,9 @@ easel.form = (() => {
 
   const setNativeSize = (tab, state) => {
     easel.settings = state.settings;
+    document.body.classList.toggle("easel-model-edits", state.edits);
     for (const field of fields(tab)) {
-      if (field.name === "width" || field.name === "height") field.default = state.native_size;
+      if (["width", "height"].includes(field.name) && !field.chosen) field.default = state.native_size;
     }
   };
 
@@ -123,7 +129,7 @@ easel.form = (() => {
     const untouched = width === of("width").default && height === of("height").default;
     const state = JSON.parse(text);
     setNativeSize(tab, state);
-    return untouched ? [state.native_size, state.native_size] : [width, height];
+    return untouched ? [of("width").default, of("height").default] : [width, height];
   };
 
   // A slider's ↺ goes to the default of now, which gradio does not know.

@@ -75,7 +75,7 @@
         [`${name}_skip`, "Give up the picture at hand and go on with the next (Alt+Enter)"],
         [`save_${name}`, "Keep the shown picture: copy it to the folder of kept pictures"],
         [`save_zip_${name}`, "Download all pictures of this job as one archive"],
-        [`${name}_open_folder`, "Show and copy the path of the folder with these pictures"],
+        [`${name}_open_folder`, "Open the folder with these pictures; from another machine, copy its path"],
       ]),
     ),
     ...(easel.config.tooltips ?? {}),

@@ -51,9 +51,9 @@ easel.results = (() => {
 
   const waiting = (tab, before) => {
     bar(tab, 0);
-    const jobs = before === 1 ? "one job" : `${before} jobs`;
-    text(`${tab}_progress_text`, before ? `waiting: ${jobs} before this one` : "waiting");
-    live(tab, true, "Waiting …");
+    const words = before ? `waiting: ${before} before it` : "waiting";
+    text(`${tab}_progress_text`, words);
+    live(tab, true, before ? `Waiting: ${before} before it` : "Waiting …");
   };
 
   // "step 12/20 · 3.1 s left · job 1 of 3"
@@ -166,12 +166,14 @@ easel.results = (() => {
     setTimeout(() => (button.textContent = said), 1500);
   };
 
-  const copyFolder = (tab) => {
-    const button = easel.byId(`${tab}_open_folder`);
-    const folder = shownInfo[tab]?.easel.folder;
-    if (!folder) return [];
-    text(`${tab}_file`, `Folder: ${folder}`);
-    copy(folder, button);
+  // Called by gradio: the folder was opened on this machine, or its path is copied.
+  let lastFolder = "";
+  const folder = (tab, reply) => {
+    if (!reply || reply === lastFolder) return [];
+    lastFolder = reply;
+    const { folder: path, opened } = JSON.parse(reply);
+    text(`${tab}_file`, `Folder: ${path}`);
+    if (!opened) copy(path, easel.byId(`${tab}_open_folder`));
     return [];
   };
 
@@ -200,5 +202,5 @@ easel.results = (() => {
   Object.keys(easel.config.tabs).forEach(watch);
 
   const job = (tab) => shownInfo[tab]?.easel.job;
-  return { waiting, running, idle, reveal, failed, show, shown, seed, copyFolder, download, seconds, job };
+  return { waiting, running, idle, reveal, failed, show, shown, seed, folder, download, seconds, job };
 })();
