@@ -82,7 +82,7 @@ def build(flags: Flags, *, keeps_jobs: bool = False) -> App:
     paths, hooks = paths_of(flags, ROOT), Hooks()
     settings = Settings(paths.settings_file)
     models, styles = build_models(flags, paths, hooks, settings), StyleDatabase(paths.styles_files)
-    scripts = build_scripts(paths)
+    scripts = build_scripts(flags, paths)
     interrogator = build_interrogator(flags, paths, settings, models)
     backend = LocalBackend(
         models=models,
@@ -105,17 +105,17 @@ def build(flags: Flags, *, keeps_jobs: bool = False) -> App:
     )
 
 
-def build_scripts(paths: Paths) -> ScriptHost:
-    """The scripts of all extensions; loaded when the page or a request first asks for one."""
+def build_scripts(flags: Flags, paths: Paths) -> ScriptHost:
+    """The scripts of the extensions; loaded by the page, a request, or when the server is up."""
     from modules.extensions.host import ScriptHost
-    from modules.extensions.load import find_extensions
+    from modules.extensions.load import allowed_extensions
 
     def read_controls(script: Script) -> list[Control]:
         from modules.ui.scripts import read_controls  # gradio
 
         return read_controls(script)
 
-    return ScriptHost(find_extensions(paths.extensions), read_controls)
+    return ScriptHost(allowed_extensions(paths, flags), read_controls)
 
 
 def build_interrogator(

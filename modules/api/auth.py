@@ -33,7 +33,7 @@ class RequireLogin:
         self._users = users
         self._asks = asks
 
-    def __call__(
+    async def __call__(
         self,
         request: Request,
         basic: Annotated[HTTPAuthorizationCredentials | None, Depends(_BASIC)],

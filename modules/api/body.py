@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from modules.params import Img2ImgBody, Txt2ImgBody, parameters
+
+MOST_TASK_ID_CHARACTERS: Final = 200
 
 
 def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
@@ -37,6 +39,15 @@ class LenientBody(BaseModel):
         if isinstance(overrides, dict):
             given["override_settings"] = _without_nulls(overrides)
         return given
+
+    @field_validator("force_task_id", check_fields=False)
+    @classmethod
+    def check_task_id(cls, value: str | None) -> str | None:
+        """A job's name is shown, and written into lists and addresses."""
+        if value and (len(value) > MOST_TASK_ID_CHARACTERS or not value.isprintable()):
+            most = MOST_TASK_ID_CHARACTERS
+            raise ValueError(f"force_task_id may have {most} printable characters at most")
+        return value
 
 
 class Txt2ImgRequest(LenientBody, Txt2ImgBody):

@@ -103,18 +103,18 @@ def _state(job: Job) -> ProgressState:
     )
 
 
-def interrupt(app: EaselApp) -> dict[str, Any]:
+async def interrupt(app: EaselApp) -> dict[str, Any]:
     """Stop the running job; it answers with what is finished."""
     app.jobs.interrupt()
     return {}
 
 
-def skip(app: EaselApp) -> None:
+async def skip(app: EaselApp) -> None:
     """Give up the batch at hand and go on with the next."""
     app.jobs.skip()
 
 
-def ping() -> dict[str, Any]:
+async def ping() -> dict[str, Any]:
     """Whether the server answers."""
     return {}
 

@@ -21,6 +21,7 @@ from modules.api.fetch import with_pictures
 from modules.api.route import EaselApp, Route, User
 from modules.core.app import App
 from modules.core.errors import Interrupted, NotFound
+from modules.core.paths import check_output_folder
 from modules.core.settings import TABLE, SettingsView, known_settings
 from modules.images import encode_image
 from modules.params import Img2ImgParams, Txt2ImgParams
@@ -105,7 +106,7 @@ def _make_order(body: GenerationRequest, app: App, user: str) -> _Order:
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
         styles=app.styles,
-        overrides=unrestricted(body.override_settings or {}),
+        overrides=allowed_settings(body.override_settings or {}, app),
         task_id=body.force_task_id or "",
         user=user,
         save_samples=body.save_images and not body.do_not_save_samples,
@@ -117,8 +118,14 @@ def _make_order(body: GenerationRequest, app: App, user: str) -> _Order:
     return _Order(body, request, warnings)
 
 
-def unrestricted(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a client may change; the others are left out silently, as A1111 does."""
+def allowed_settings(settings: dict[str, Any], app: App) -> dict[str, Any]:
+    """The settings that a client may change; the others are left out silently, as A1111 does.
+
+    Raises BadInput for a folder of outputs that lies outside the data folder.
+    """
+    own = app.settings.view()
+    for key, value in settings.items():
+        check_output_folder(app.paths, key, value, own.get(key))
     return {
         key: value
         for key, value in settings.items()
@@ -147,6 +154,10 @@ def _with_infotext(body: AnyRequest, app: App) -> tuple[AnyRequest, tuple[str, .
         f"The infotext's {_MODEL_KINDS[key]} '{name}' was not used: it is not here."
         for key, name in missing.items()
         if key not in own
+    ]
+    warnings += [
+        f"The infotext's {name} '{value}' was not used: it is no value for it."
+        for name, value in read.refused.items()
     ]
     overrides = {**known, **own}
     return body.model_copy(update={**unset, "override_settings": overrides}), tuple(warnings)

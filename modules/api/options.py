@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Body
 
-from modules.api.generate import unrestricted
+from modules.api.generate import allowed_settings
 from modules.api.route import EaselApp, Route
 from modules.core.app import App
 from modules.core.settings import SettingsView
@@ -30,7 +30,7 @@ def set_options(app: EaselApp, changes: Annotated[dict[str, Any], Body()]) -> No
     Settings that clients must not change stay as they are, without a complaint.
     """
     before = app.settings.view()
-    allowed = unrestricted(changes)
+    allowed = allowed_settings(changes, app)
     name = allowed.get("sd_model_checkpoint")
     if name and name != before["sd_model_checkpoint"]:
         allowed["sd_model_checkpoint"] = app.models.catalogue.find(str(name)).title

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
+import anyio
 import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
@@ -33,29 +34,38 @@ class Route:
     """What the reply looks like, where the endpoint's annotation does not say it."""
 
 
-def current_app(request: Request) -> App:
-    """The App that this server was built for."""
+async def current_app(request: Request) -> App:
+    """The App that this server was built for.
+
+    This and the others are coroutines only so that they take no thread of the server's.
+    """
     return cast(App, request.app.state.easel)
 
 
-def current_user(request: Request) -> str:
+async def current_user(request: Request) -> str:
     """Who logged in for this request, "" if nobody had to."""
     return str(getattr(request.state, "user", ""))
 
 
-def current_previews(request: Request) -> PreviewEncoder:
+async def current_previews(request: Request) -> PreviewEncoder:
     """The encoder of live previews that all routes of this server share."""
     return cast(PreviewEncoder, request.app.state.previews)
 
 
-def current_tokens(request: Request) -> TokenCounter:
+async def current_tokens(request: Request) -> TokenCounter:
     """The token counter that all routes of this server share."""
     return cast(TokenCounter, request.app.state.tokens)
+
+
+async def current_looks(request: Request) -> anyio.CapacityLimiter:
+    """How many threads look at pictures at a time; those who wait for one take none."""
+    return cast(anyio.CapacityLimiter, request.app.state.looks)
 
 
 EaselApp = Annotated[App, Depends(current_app)]
 Previews = Annotated[PreviewEncoder, Depends(current_previews)]
 Tokens = Annotated[TokenCounter, Depends(current_tokens)]
+Looks = Annotated[anyio.CapacityLimiter, Depends(current_looks)]
 User = Annotated[str, Depends(current_user)]
 
 

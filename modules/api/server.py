@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
@@ -70,6 +71,7 @@ def build_server(app: App) -> FastAPI:
     server.state.easel = app
     server.state.previews = PreviewEncoder()
     server.state.tokens = TokenCounter()
+    server.state.looks = anyio.CapacityLimiter(1)  # CLIP takes one picture at a time
     server.state.cards = Shelf(app.models.library)
     server.state.thumbnails = Thumbnails(app.paths.cache / "thumbnails")
     server.state.downloads = Downloads(app.paths, on_done=_list_again(app))

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pydantic.fields import FieldInfo
 
 from modules.core.app import App
@@ -248,15 +249,28 @@ def _write(result: Result, output: Path | None) -> list[Path]:
     """The files of the result; `output` is written here, one numbered file per picture."""
     if output is None:
         return [path for path in result.paths if path]
+    everything = list(zip(result.images, result.infotexts))
     first = result.index_of_first_image
-    pictures = list(zip(result.images[first:], result.infotexts[first:]))
-    paths = []
-    for number, (image, infotext) in enumerate(pictures, start=1):
-        name = output.name if len(pictures) == 1 else f"{output.stem}-{number}{output.suffix}"
-        path = output.with_name(name)
+    grids, pictures = everything[:first], everything[first:]
+    if not pictures:  # a plot may show its grid alone
+        grids, pictures = [], grids
+    named = _numbered(output, pictures)
+    named += _numbered(output.with_stem(f"{output.stem}-grid"), grids)
+    for path, (image, infotext) in named:
         data = encode_image(image, output.suffix or ".png", infotext)
         part = path.with_name(path.name + ".part")
         part.write_bytes(data)
         part.replace(path)
-        paths.append(path)
-    return paths
+    return [path for path, _ in named]
+
+
+Shown = tuple[Image.Image, str]
+"""A picture and its infotext."""
+
+
+def _numbered(output: Path, pictures: list[Shown]) -> list[tuple[Path, Shown]]:
+    """The pictures with their paths: `output` itself for a single one."""
+    if len(pictures) == 1:
+        return [(output, pictures[0])]
+    names = (f"{output.stem}-{number}{output.suffix}" for number in range(1, len(pictures) + 1))
+    return [(output.with_name(name), shown) for name, shown in zip(names, pictures)]

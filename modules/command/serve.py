@@ -23,13 +23,14 @@ CLOSING_S = 3.5
 def serve(app: App) -> NoReturn:
     """Serve until stopped, and end the process."""
     started = time.perf_counter()
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
     for warning in app.flags.warnings:
         log.warning(warning)
     server = _Server(app, uvicorn.Config(_application(app), **_options(app)))
     sockets = [server.config.bind_socket()]
     port = sockets[0].getsockname()[1]
     _announce(app, port, time.perf_counter() - started)
-    _begin_when_up(app, server)
+    begin_when_up(app, server)
     asyncio.run(server.serve(sockets=sockets))
     logging.shutdown()
     os._exit(0)  # taking torch and gradio apart would take seconds; everything is written
@@ -41,7 +42,6 @@ def _application(app: App) -> Any:
     api = build_server(app)
     if app.flags.nowebui:
         return api
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
     from modules.ui.mount import mount_page
 
     return mount_page(api, app)
@@ -71,8 +71,8 @@ def _announce(app: App, port: int, seconds: float) -> None:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
 
 
-def _begin_when_up(app: App, server: uvicorn.Server) -> None:
-    """Call app_started, go on with the queue and load the model, once the server answers."""
+def begin_when_up(app: App, server: uvicorn.Server) -> None:
+    """Call app_started, go on with the queue, load model and scripts, once the server answers."""
 
     def begin() -> None:
         while not server.started and not server.should_exit:
@@ -81,6 +81,7 @@ def _begin_when_up(app: App, server: uvicorn.Server) -> None:
         app.jobs.resume()
         if not app.flags.skip_load_model_at_start:
             app.models.preload_setting(app.settings.view())
+        app.scripts.warm()  # without a page nothing else has loaded them, nor gradio
 
     threading.Thread(target=begin, name="easel-begin", daemon=True).start()
 

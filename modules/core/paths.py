@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+from modules.core.errors import BadInput
 from modules.setup.flags import Flags
+
+OUTPUT_KEYS: Final = "outdir_"
+"""How the keys of the settings begin that name folders to save in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +75,21 @@ def paths_of(flags: Flags, root: Path) -> Paths:
         default_checkpoint=flags.ckpt,
         default_vae=flags.vae_path,
     )
+
+
+def check_output_folder(paths: Paths, key: str, value: Any, own: Any) -> None:
+    """Raises BadInput where a request would save outside the data folder.
+
+    key, value: a setting and what the request wants of it; only `outdir_*` is looked at. own: what
+    the setting is without the request, which is the user's own choice and always allowed. Links
+    and `..` are followed first.
+    """
+    if not key.startswith(OUTPUT_KEYS) or not isinstance(value, str) or value in ("", own):
+        return
+    try:
+        is_inside = paths.output(value).resolve().is_relative_to(paths.data.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; no path at all
+        raise BadInput(key, value, "it is no folder") from error
+    if not is_inside:
+        allowed = "requests may name folders within the data folder, or the one of config.json"
+        raise BadInput(key, value, allowed)

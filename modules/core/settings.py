@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 import threading
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -119,9 +120,7 @@ def check_setting(key: str, value: Any, current: Mapping[str, Any]) -> Any:
     if isinstance(row.default, int | float):
         return _check_number(row, value)
     if isinstance(row.default, list):
-        if not isinstance(value, list):
-            raise BadInput(key, value, "a list is expected")
-        return value
+        return _check_list(key, value)
     text = _check_text(key, value)
     if row.choices and text not in row.choices:
         raise BadInput(key, value, f"allowed: {', '.join(row.choices)}")
@@ -129,12 +128,27 @@ def check_setting(key: str, value: Any, current: Mapping[str, Any]) -> Any:
 
 
 _MISSING = object()
+_BLANKS = "\t\n\r"
+"""Control characters that texts may hold."""
 
 
 def _check_text(key: str, value: Any, *, optional: bool = False) -> str | None:
-    if isinstance(value, str) or (optional and value is None):
-        return value
-    raise BadInput(key, value, "text is expected")
+    if optional and value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadInput(key, value, "text is expected")
+    if any(unicodedata.category(one) == "Cc" and one not in _BLANKS for one in value):
+        raise BadInput(key, value, "control characters are not allowed")
+    return value
+
+
+def _check_list(key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise BadInput(key, value, "a list is expected")
+    for one in value:
+        if isinstance(one, str):
+            _check_text(key, one)
+    return value
 
 
 def _check_bool(key: str, value: Any) -> bool:

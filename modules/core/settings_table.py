@@ -89,7 +89,7 @@ SETTINGS: tuple[Setting, ...] = (
     S("models_memory_limit_gb", 0.0, "Memory of all models together (GiB, 0: what there is)",
       "sd", 0),
     S("unload_idle_models_min", 0.0, "Give models' memory back after (minutes, 0: never)", "sd",
-      0),
+      0, 525_600),
     S("fp8_storage", "Disable", "Keep the network in 8 bits (half the memory, less exact)",
       "optimizations", choices=("Disable", "Enable for SDXL", "Enable"), infotext="FP8 weight"),
     S("allow_pickles", False, "Read .ckpt and .pt files (their code is never run)", "sd",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from modules.core.errors import BadInput, EaselError, Interrupted, NotFound
 from modules.extensions.load import Extension, Loaded, load_scripts
@@ -14,6 +15,8 @@ from modules.extensions.script import Script
 from modules.params.request import Kind, Request
 from modules.processing.p import Processing
 from modules.processing.processed import Processed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +32,32 @@ class Control:
     choices: tuple[str, ...] | None = None
 
 
+KINDS: Final = ("txt2img", "img2img")
+"""The tabs that have scripts."""
+
 ReadControls = Callable[[Script], Sequence[Control]]
 """Calls a script's `ui` outside a page and describes what it made."""
 
 
 class ScriptHost:
-    """Selectable scripts by tab; loaded when they are first asked for."""
+    """Selectable scripts by tab; loaded when they are first asked for, or by `warm`."""
 
     def __init__(self, extensions: Sequence[Extension], read_controls: ReadControls) -> None:
         self.extensions = tuple(extensions)
         self._read_controls = read_controls
         self._lock = threading.RLock()
+        self._found: Loaded | None = None
 
-    @functools.cached_property
+    @property
     def _loaded(self) -> Loaded:
-        with self._lock:
-            return load_scripts(self.extensions)
+        if self._found is None:
+            with self._lock:
+                self._found = self._found or load_scripts(self.extensions)
+        return self._found
 
     @functools.cached_property
     def _tables(self) -> dict[str, tuple[Script, ...]]:
-        return {kind: self.make(kind) for kind in ("txt2img", "img2img")}
+        return {kind: self.make(kind) for kind in KINDS}
 
     @functools.cached_property
     def _controls(self) -> dict[tuple[str, str | None], tuple[Control, ...]]:
@@ -70,6 +79,19 @@ class ScriptHost:
             if script.show(script.is_img2img):
                 made.append(script)
         return tuple(sorted(made, key=lambda one: str(one.name)))
+
+    def warm(self) -> None:
+        """Load all scripts and read what they take, so that no request waits; never raises."""
+        try:
+            scripts = [script for kind in KINDS for script in self.selectable(kind)]
+        except Exception:  # whatever an extension's code does
+            log.exception("The scripts cannot be listed")
+            return
+        for script in scripts:
+            try:
+                self.controls(script)
+            except Exception:  # as above; the others go on
+                log.exception("The controls of the script '%s' cannot be read", script.name)
 
     def selectable(self, kind: str) -> tuple[Script, ...]:
         """The scripts that a tab shows, by title."""
@@ -122,5 +144,6 @@ def _run(script: Script, arguments: Sequence[Any], p: Processing) -> Processed |
     except (EaselError, Interrupted):
         raise
     except Exception as error:
+        log.exception("The script %s failed", script.title())
         reason = f"{type(error).__name__}: {error}"
         raise EaselError(f"The script '{script.title()}' failed: {reason}") from error

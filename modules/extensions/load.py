@@ -9,10 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
+from modules.core.paths import Paths
 from modules.extensions.script import Script
+from modules.setup.flags import Flags
 
 log = logging.getLogger(__name__)
+
+OWN_PREFIX: Final = "easel-"
+"""How the names of the extensions begin that come with the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,16 @@ def find_extensions(folders: Iterable[Path], disabled: Iterable[str] = ()) -> li
                 row = Extension(path.name, path, path.name.lower() not in off)
                 found.setdefault(path.name.lower(), row)
     return [found[name] for name in sorted(found)]
+
+
+def allowed_extensions(paths: Paths, flags: Flags) -> list[Extension]:
+    """The extensions of this run: all, or fewer where the command line says so."""
+    if flags.disable_all_extensions:
+        return []
+    if flags.disable_extra_extensions:
+        own = find_extensions([paths.root / "extensions"])
+        return [row for row in own if row.name.lower().startswith(OWN_PREFIX)]
+    return find_extensions(paths.extensions)
 
 
 def load_scripts(extensions: Iterable[Extension]) -> Loaded:

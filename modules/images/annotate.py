@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+from modules.core.errors import BadInput, UnsupportedImage
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Title = tuple["Caption", ...]
 
@@ -18,6 +20,7 @@ SMALLEST_FONT = 6
 """Pixels; what does not fit at this size is broken inside words, and cut off."""
 LONGEST_CAPTION = 300
 """Characters; longer ones end with an ellipsis."""
+MEGA = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class GridLook:
     active: str = "#000000"
     inactive: str = "#999999"
     font: str = ""
-    """A TrueType file; empty, or one that cannot be read: the font that PIL brings."""
+    """A TrueType file; empty: the font that PIL brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,38 @@ class _Block:
         return len(self.lines) * self.pitch - _gap(self.size) if self.lines else 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the parts of a grid lie (px)."""
+
+    left: int
+    """Pixels beside the cells."""
+    top: int
+    """Pixels above the cells."""
+    size: tuple[int, int]
+    columns: list[_Block]
+    """The titles as they are drawn."""
+    rows: list[_Block]
+
+
+def grid_size(
+    cell: tuple[int, int],
+    count: int,
+    columns: int,
+    *,
+    legend: Legend | None = None,
+    margin: int = 0,
+    look: GridLook | None = None,
+    most_megapixels: float = math.inf,
+) -> tuple[int, int]:
+    """(width, height) of the grid that `titled_grid` makes of `count` pictures of the size `cell`.
+
+    Raises UnsupportedImage above `most_megapixels`, BadInput for a font that cannot be used.
+    """
+    shape = _shape(count, columns)
+    return _plan(cell, shape, legend, margin, look or GridLook(), most_megapixels).size
+
+
 def titled_grid(
     images: Sequence[Image.Image],
     columns: int,
@@ -79,30 +114,27 @@ def titled_grid(
     legend: Legend | None = None,
     margin: int = 0,
     look: GridLook | None = None,
+    most_megapixels: float = math.inf,
 ) -> Image.Image:
     """`images` (any sizes and modes) in reading order as RGB; cells are as large as the largest.
 
     margin: pixels between cells. The sizes of the legend are those of A1111 1.10's grids: type of
     a 25th of the cell's width and height together, row titles on three quarters of its width.
-    Raises ValueError for no images.
+    Raises ValueError for no images, and as `grid_size`, before the grid takes any memory.
     """
     if not images:
         raise ValueError("A grid needs at least one image")
     look = look or GridLook()
-    columns = max(1, min(columns, len(images)))
-    rows = math.ceil(len(images) / columns)
+    columns, rows = _shape(len(images), columns)
     width = max(image.width for image in images)
     height = max(image.height for image in images)
-    left, top, blocks = _place_titles(legend or Legend(), width, height, look)
-    size = (
-        left + columns * width + (columns - 1) * margin,
-        top + rows * height + (rows - 1) * margin,
-    )
-    grid = Image.new("RGB", size, look.background)
+    plan = _plan((width, height), (columns, rows), legend, margin, look, most_megapixels)
+    left, top = plan.left, plan.top
+    grid = Image.new("RGB", plan.size, look.background)
     draw = ImageDraw.Draw(grid)
-    for number, block in enumerate(blocks.columns[:columns]):
+    for number, block in enumerate(plan.columns[:columns]):
         _draw(draw, block, left + number * (width + margin) + width // 2, top // 2, look)
-    for number, block in enumerate(blocks.rows[:rows]):
+    for number, block in enumerate(plan.rows[:rows]):
         _draw(draw, block, left // 2, top + number * (height + margin) + height // 2, look)
     for number, image in enumerate(images):
         x, y = number % columns * (width + margin), number // columns * (height + margin)
@@ -110,16 +142,51 @@ def titled_grid(
     return grid
 
 
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    columns: list[_Block]
-    rows: list[_Block]
+def load_font(path: str, size: int) -> Font:
+    """A font of `size` pixels; without a path the one that PIL brings. Raises BadInput."""
+    if not path:
+        return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype(path, size)
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput("font", path, f"a TrueType file is expected ({error})") from None
 
 
-def _place_titles(
-    legend: Legend, width: int, height: int, look: GridLook
-) -> tuple[int, int, _Blocks]:
-    """(pixels to the left of the cells, pixels above them, the titles as they are drawn)."""
+def _shape(count: int, columns: int) -> tuple[int, int]:
+    """(columns, rows) of `count` pictures."""
+    columns = max(1, min(columns, count))
+    return columns, math.ceil(count / columns)
+
+
+def _plan(
+    cell: tuple[int, int],
+    shape: tuple[int, int],
+    legend: Legend | None,
+    margin: int,
+    look: GridLook,
+    most_megapixels: float,
+) -> _Plan:
+    inner = (
+        shape[0] * cell[0] + (shape[0] - 1) * margin,
+        shape[1] * cell[1] + (shape[1] - 1) * margin,
+    )
+    _check_size(inner, most_megapixels)  # before the time that the titles of so many cells take
+    plan = _with_titles(inner, cell, legend or Legend(), look)
+    _check_size(plan.size, most_megapixels)
+    return plan
+
+
+def _check_size(size: tuple[int, int], most: float) -> None:
+    width, height = size
+    if width * height > most * MEGA:
+        raise UnsupportedImage("grid", f"{width}x{height} pixels", f"at most {most:g} MP fit")
+
+
+def _with_titles(
+    inner: tuple[int, int], cell: tuple[int, int], legend: Legend, look: GridLook
+) -> _Plan:
+    """inner: width and height of all cells with their margins."""
+    width, height = cell
     base = max(SMALLEST_FONT, (width + height) // 25)
     load = _fonts(look.font)
     left = width * 3 // 4 if _has_text(legend.rows) else 0
@@ -128,7 +195,8 @@ def _place_titles(
     if _has_text(legend.columns):
         columns = [_fit(title, width, None, base, load) for title in legend.columns]
     tallest = max((block.height for block in columns), default=0)
-    return left, tallest + 2 * _gap(base) if tallest else 0, _Blocks(columns, rows)
+    top = tallest + 2 * _gap(base) if tallest else 0
+    return _Plan(left, top, (left + inner[0], top + inner[1]), columns, rows)
 
 
 def _has_text(titles: Sequence[Title]) -> bool:
@@ -141,17 +209,10 @@ def _fonts(path: str) -> Callable[[int], Font]:
 
     def load(size: int) -> Font:
         if size not in known:
-            try:
-                known[size] = ImageFont.truetype(path, size) if path else _own_font(size)
-            except (OSError, ValueError):
-                known[size] = _own_font(size)
+            known[size] = load_font(path, size)
         return known[size]
 
     return load
-
-
-def _own_font(size: int) -> Font:
-    return ImageFont.load_default(size)
 
 
 def _fit(

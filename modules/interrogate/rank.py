@@ -94,4 +94,10 @@ def _better_with(seen: Tensor, found: list[Ranked], words: WordList, clip: Clip)
 def _reduced(image: Image.Image) -> Image.Image:
     """A huge picture made smaller, cheaply; others as they are."""
     factor = max(image.size) // MAX_SIDE
-    return image.reduce(factor) if factor > 1 and image.mode != "P" else image
+    if factor <= 1:
+        return image
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode in ("P", "PA"):  # places in a palette have no mean
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.reduce(factor)

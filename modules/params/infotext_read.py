@@ -31,6 +31,8 @@ class ReadParameters:
     """What has no place here, as it stood."""
     names: dict[str, tuple[str, ...]]
     """For checkpoint and VAE, by their setting's key: hash and name, whichever the text says."""
+    refused: dict[str, str]
+    """Part of `rest`: what has a place here, but not with such a value."""
     told: tuple[str, ...] = ()
     """Sentences for the user about what an older text meant."""
 
@@ -61,8 +63,10 @@ def read_infotext(
         for key, keys in _MODEL_KEYS.items()
     }
     overrides = {key: found[0] for key, found in names.items() if found}
-    overrides |= _read_settings(stated)
-    return ReadParameters(_read_params(stated, model), overrides, rest, names, tuple(told))
+    refused: dict[str, str] = {}
+    overrides |= _read_settings(stated, refused)
+    params = _read_params(stated, model, refused)
+    return ReadParameters(params, overrides, rest | refused, names, refused, tuple(told))
 
 
 _MODEL_KEYS: Final = {CHECKPOINT: ("Model hash", "Model"), VAE: ("VAE",)}
@@ -99,14 +103,18 @@ def _drop_defaults_in(rest: dict[str, str]) -> None:
             del rest[name]
 
 
-def _read_params(stated: Mapping[str, Any], model: type[GenerationParams]) -> dict[str, Any]:
+def _read_params(
+    stated: Mapping[str, Any], model: type[GenerationParams], refused: dict[str, str]
+) -> dict[str, Any]:
+    """Adds to `refused` what is no value of its parameter."""
+    wanted = {key: (name, stated[key]) for key, name in _SPECIAL.items() if key in stated}
+    for key, parameter in _parameters(model).items():
+        if key in stated:
+            wanted[key] = (parameter.name, _plain(parameter, stated[key]))
     found: dict[str, Any] = {}
-    for infotext_name, name in _SPECIAL.items():
-        if infotext_name in stated:
-            _take(found, model, name, stated[infotext_name])
-    for infotext_name, parameter in _parameters(model).items():
-        if infotext_name in stated:
-            _take(found, model, parameter.name, _plain(parameter, stated[infotext_name]))
+    for key, (name, value) in wanted.items():
+        if not _take(found, model, name, value):
+            refused[key] = str(stated[key])
     if "enable_hr" in model.model_fields:
         found["enable_hr"] = (
             "Hires upscaler" in stated
@@ -123,16 +131,18 @@ def _plain(parameter: Parameter, value: Any) -> Any:
     return widget.value(str(value)) if isinstance(widget, Radio) and is_label else value
 
 
-def _take(found: dict[str, Any], model: type[GenerationParams], name: str, value: Any) -> None:
-    """Store the value in its parameter's type, if it is one."""
+def _take(found: dict[str, Any], model: type[GenerationParams], name: str, value: Any) -> bool:
+    """Store the value in its parameter's type; False if it is none."""
     try:
         checked = model.model_validate({name: value})
     except ValueError:
-        return
+        return False
     found[name] = getattr(checked, name)
+    return True
 
 
-def _read_settings(stated: Mapping[str, Any]) -> dict[str, Any]:
+def _read_settings(stated: Mapping[str, Any], refused: dict[str, str]) -> dict[str, Any]:
+    """Adds to `refused` what is no value of its setting."""
     found: dict[str, Any] = {}
     for infotext_name, row in _setting_rows().items():
         if infotext_name not in stated:
@@ -146,5 +156,5 @@ def _read_settings(stated: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 found[row.key] = value
         except (ValueError, OverflowError):
-            continue
+            refused[infotext_name] = str(value)
     return found

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from modules.core.settings import SettingsView, known_settings
 from modules.core.settings_table import SETTINGS
-from modules.params.generation import GenerationParams
+from modules.params.generation import GenerationParams, Txt2ImgParams
 from modules.params.img2img import Img2ImgParams
+from modules.params.infotext import hires_pairs
 from modules.pipelines.tiled_attention import TileOptions
 from modules.prompt import parse_schedule
 from modules.sampling.table import SamplerRow, find_sampler, scheduler_for
@@ -47,6 +48,19 @@ def attention_tiles(
         is_on = is_on or (is_hires and settings["hypertile_enable_unet_secondpass"])
         keys = ("hypertile_max_tile_unet", "hypertile_max_depth_unet", "hypertile_swap_size_unet")
     return TileOptions(*(settings[key] for key in keys)) if is_on else None
+
+
+def extra_noise_pairs(settings: SettingsView) -> dict[str, Any]:
+    """The noise that is added to a picture before it is painted over, where there is any."""
+    extra = settings["img2img_extra_noise"]
+    return {"Extra noise": extra} if extra > 0 else {}
+
+
+def second_pass_pairs(params: GenerationParams, settings: SettingsView) -> dict[str, Any]:
+    """What hires fix did; nothing without it."""
+    if not (isinstance(params, Txt2ImgParams) and params.enable_hr):
+        return {}
+    return hires_pairs(params) | extra_noise_pairs(settings)
 
 
 def prompt_pairs(

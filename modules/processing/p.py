@@ -281,11 +281,16 @@ def _seeds(
     """What the parameter becomes, and the seed of each of `count` pictures."""
     if not isinstance(given, list):
         seed = fixed_seed(given)
-        return seed, [(seed + i * step) % SEEDS for i in range(count)]
+        return seed, [next_seed(seed, i * step) for i in range(count)]
     if len(given) < count:
         raise BadInput(name, f"{len(given)} values", f"one for each of {count} pictures is needed")
     seeds = [fixed_seed(value) for value in given]
     return seeds, seeds[:count]
+
+
+def next_seed(seed: int, step: int = 1) -> int:
+    """The seed `step` further on; behind the last one comes 0."""
+    return (int(seed) + step) % SEEDS
 
 
 def fixed_seed(seed: int | None) -> int:

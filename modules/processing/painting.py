@@ -12,6 +12,7 @@ from modules.params.img2img import Img2ImgParams
 from modules.params.soft_inpaint import read_soft_inpaint
 from modules.processing.canvas import Canvas, canvas_pairs, make_canvases
 from modules.processing.composite import Composite, MaskOverlayArgs, compose
+from modules.processing.facts import extra_noise_pairs
 from modules.processing.finish import Job, Picture, save_init_image
 from modules.processing.p import StableDiffusionProcessingImg2Img
 from modules.processing.stage import Batch, Stage
@@ -37,7 +38,7 @@ def with_canvases(job: Job, batch: Batch, params: Img2ImgParams) -> Batch:
         **(soft.pairs() if soft else {}),
         **canvas_pairs(params, made, has_mask=sources.mask is not None),
         **({"Noise multiplier": multiplier} if multiplier != 1 else {}),
-        **({"Extra noise": extra} if (extra := settings["img2img_extra_noise"]) > 0 else {}),
+        **extra_noise_pairs(settings),
     }
     for name, value in pairs.items():
         p.extra_generation_params.setdefault(name, value)

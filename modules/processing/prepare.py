@@ -71,6 +71,8 @@ def prepare_request(
     unknown sampler, schedule, upscaler, checkpoint, style or setting.
     """
     view = settings.with_overrides(overrides or {})
+    if str(envelope.get("script_name") or "none").lower() == "none":
+        envelope["script_name"] = None
     checked: Params
     if kind == "img2img" or isinstance(params, Img2ImgParams):
         checked = _prepared_img2img(params, view, envelope.get("alwayson_scripts") or {})

@@ -27,7 +27,6 @@ from modules.images.grid import grid_rows, image_grid
 from modules.model_manager import ModelChoice, ModelManager
 from modules.params.generation import Txt2ImgParams
 from modules.params.img2img import Img2ImgParams
-from modules.params.infotext import hires_pairs
 from modules.params.request import Params, Request
 from modules.params.styles import StyleDatabase, apply_style
 from modules.processing.batch import make_batch
@@ -38,6 +37,7 @@ from modules.processing.facts import (
     hypertile_pairs,
     prompt_pairs,
     schedule_label,
+    second_pass_pairs,
 )
 from modules.processing.finish import (
     Job,
@@ -300,7 +300,7 @@ def _note_parameters(job: Job, params: Params, texts: list[str]) -> None:
     """Names and values that the infotext gets beyond the parameters; extensions' own stay."""
     extra = job.p.extra_generation_params
     for name, value in {
-        **(hires_pairs(params) if isinstance(params, Txt2ImgParams) else {}),
+        **second_pass_pairs(params, job.settings),
         **hypertile_pairs(job.settings),
         **prompt_pairs(params, job.settings, texts),
         **guidance_pairs(params, job.settings),

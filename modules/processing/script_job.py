@@ -31,6 +31,10 @@ class ScriptJob(Protocol):
     def styles(self) -> StyleDatabase | None:
         """The user's styles."""
 
+    @property
+    def shows_grids(self) -> bool:
+        """Whether `process` puts a grid before several pictures, unless `p` is without one."""
+
     def caption(self, image: Image.Image) -> str:
         """What CLIP sees in a picture, as words for a prompt. Raises EaselError without CLIP."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from modules.core.errors import EaselError, Interrupted, NotFound, OutOfSpace
+from modules.core.paths import check_output_folder
 from modules.core.settings import SettingsView, known_settings
 from modules.model_manager import ModelChoice, ModelManager
 from modules.params.request import Request
@@ -41,7 +42,7 @@ def run_script(request: Request, run: RunScript, services: Services, report: Rep
         processed = job.process(p)
     if not processed.images:
         raise Interrupted("Stopped before there was a picture.")
-    processed.interrupted = processed.interrupted or job.is_stopped
+    processed.interrupted = processed.interrupted or job.was_cut_short
     if job.last:
         processed.facts = processed.facts or job.last.info
         processed.memory = processed.memory or job.last.memory
@@ -54,6 +55,8 @@ class RunningScript:
     def __init__(self, request: Request, services: Services, report: Report) -> None:
         self.settings = SettingsView(known_settings(), request.settings)
         self.warnings: list[str] = []
+        self.was_cut_short = False
+        """Whether the script was told to stop: one that had just ended was not."""
         self.last: Result | None = None
         """What the last call of `process` gave."""
         self._request = request
@@ -71,6 +74,11 @@ class RunningScript:
         """The user's styles."""
         return self._services.styles
 
+    @property
+    def shows_grids(self) -> bool:
+        """Whether `process` puts a grid before several pictures, unless `p` is without one."""
+        return self._request.save_grid and bool(self.settings["return_grid"])
+
     def caption(self, image: Image.Image) -> str:
         """What CLIP sees in a picture, as words for a prompt. Raises EaselError without CLIP."""
         if self._services.caption is None:
@@ -80,7 +88,9 @@ class RunningScript:
     @property
     def is_stopped(self) -> bool:
         """Whether the user asked to stop: begin no further picture."""
-        return self._report.stop in (Stop.NOW, Stop.AFTER_CURRENT)
+        is_stopped = self._report.stop in (Stop.NOW, Stop.AFTER_CURRENT)
+        self.was_cut_short |= is_stopped
+        return is_stopped
 
     def expect(self, passes: int) -> None:
         """Say how many sampling passes the whole script makes, for the progress bar."""
@@ -88,6 +98,8 @@ class RunningScript:
 
     def process(self, p: Processing) -> Processed:
         """Make the pictures of `p` as an ordinary job does; see `ScriptJob`."""
+        for key, value in p.override_settings.items():
+            check_output_folder(self._services.paths, key, value, self.settings.get(key))
         settings = self.settings.with_overrides(p.override_settings)
         request, own = self._request_of(p, settings), p.extra_generation_params
         # What one call notes in the infotext must not stand in that of the next.
@@ -96,12 +108,13 @@ class RunningScript:
             result = run_p(p, request, settings, self._services, self._part)
         except Interrupted:
             made = Processed(p, [])
-            made.interrupted = True
+            made.interrupted = self.was_cut_short = True
             return made
         finally:
             p.extra_generation_params = own
         self.warnings += result.warnings
         self.last = result
+        self.was_cut_short |= result.interrupted
         return Processed.of(p, result)
 
     def save_image(
@@ -117,6 +130,8 @@ class RunningScript:
     def save_grid(self, p: Processing, grid: Image.Image, infotext: str) -> Path | None:
         """Write a grid to the grids folder, if the request saves grids."""
         if not (self._request.save_grid and self.settings["grid_save"]):
+            return None
+        if self.was_cut_short and not self.settings["save_incomplete_images"]:
             return None
         job, facts = self._finished(p)
         return self._saved(functools.partial(save_grid, job, p.freeze(), facts, grid, infotext))

@@ -132,15 +132,15 @@ PROGRAM_FLAGS: Final = (
     _on("--skip-install", "install nothing; use this Python as it is"),
     _on("--skip-load-model-at-start", "load the first model when it is needed"),
     _on("--no-hashing", "never compute the hash of a model file"),
-    _off("--allow-code", "there are no scripts yet"),
-    _off("--enable-insecure-extension-access", "extensions are not loaded yet"),
-    _off("--disable-all-extensions", "extensions are not loaded yet"),
-    _off("--disable-extra-extensions", "extensions are not loaded yet"),
+    _off("--allow-code", "no script runs code that a request brings"),
+    _off("--enable-insecure-extension-access", "the page installs no extensions yet"),
+    _on("--disable-all-extensions", "load no extension"),
+    _on("--disable-extra-extensions", "load only the extensions that come with Easel"),
 )
 
 IGNORED_FLAGS: Final = (
     _off("-f", "notebooks add it; it says nothing"),
-    _off("--update-all-extensions", "update extensions on their page"),
+    _off("--update-all-extensions", "update them in their folders"),
     _off("--skip-python-version-check", "older Pythons cannot run Easel's libraries"),
     _off("--skip-torch-cuda-test", "Easel runs with and without an accelerator"),
     _off("--reinstall-xformers", _ATTENTION),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gc
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio.to_thread
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -225,3 +228,21 @@ def test_guard_covers_the_mounted_page(make_app: Callable[..., Any]) -> None:
     assert client.post("/run").json() == "ran"
     assert client.post("/run", headers={"Origin": "https://evil.example"}).status_code == 403
     assert client.post("/run", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_ping_interrupt_and_skip_need_no_thread(make_app: Callable[..., Any]) -> None:
+    server = build_server(make_app(*API_FLAGS))
+
+    async def ask() -> list[int]:
+        threads, owners = anyio.to_thread.current_default_thread_limiter(), []
+        for _ in range(int(threads.total_tokens)):
+            owners.append(object())
+            threads.acquire_on_behalf_of_nowait(owners[-1])
+        transport, base = httpx.ASGITransport(server), "http://127.0.0.1:7860"
+        async with httpx.AsyncClient(transport=transport, base_url=base, auth=("joe", "j")) as web:
+            async with asyncio.timeout(10):
+                replies = [await web.get(PING)]
+                replies += [await web.post(f"/sdapi/v1/{one}") for one in ("interrupt", "skip")]
+        return [one.status_code for one in replies]
+
+    assert asyncio.run(ask()) == [200, 200, 200]

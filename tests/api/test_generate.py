@@ -279,3 +279,46 @@ def wait_for(condition: Any, seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize("key", ["outdir_samples", "outdir_grids", "outdir_img2img_samples"])
+def test_a_request_cannot_save_outside_the_data_folder(
+    client: TestClient, app: App, key: str
+) -> None:
+    reply = post(client, override_settings={key: "/tmp/x"})
+    assert reply.status_code == 422 and reply.json()["detail"].startswith(f"{key}: '/tmp/x'")
+    assert app.jobs.finished() == ()
+    assert post(client, override_settings={key: "mine"}).status_code == 200
+    app.settings.update({key: "/tmp/x"})
+    assert post(client, override_settings={key: "/tmp/x"}).status_code == 200
+
+
+def test_control_characters_in_settings_are_refused_before_the_job(
+    client: TestClient, app: App
+) -> None:
+    for key in ("outdir_samples", "samples_filename_pattern"):
+        reply = post(client, override_settings={key: "/tmp/\0a"})
+        assert reply.status_code == 422 and key in reply.json()["detail"]
+    assert app.jobs.finished() == ()
+
+
+def test_impossible_values_of_an_infotext_are_told(client: TestClient) -> None:
+    text = "a\nSteps: 3, Sampler: DDIM, CFG scale: 4, Seed: 18446744073709551616, Size: 32x48"
+    reply = client.post("/sdapi/v1/txt2img", json={"infotext": text})
+    (warning,) = json.loads(reply.json()["info"])["warnings"]
+    assert "Seed '18446744073709551616' was not used" in warning
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\0b", "a\nb"])
+def test_names_of_jobs_are_short_and_printable(client: TestClient, name: str) -> None:
+    reply = post(client, force_task_id=name)
+    assert reply.status_code == 422
+    (complaint,) = reply.json()["detail"]
+    assert complaint["loc"] == ["body", "force_task_id"]
+    assert "200 printable" in complaint["msg"]
+
+
+def test_a_jobs_name_may_have_200_characters(client: TestClient, app: App) -> None:
+    name = "ä" * 200
+    assert post(client, force_task_id=name).status_code == 200
+    assert app.jobs.get(name) is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -19,7 +22,7 @@ from modules.model_manager.lending import lend_cpu
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "tests/data/interrogate"
-BASE = "http://127.0.0.1:7860"
+BASE, INTERROGATE = "http://127.0.0.1:7860", "/sdapi/v1/interrogate"
 
 
 @pytest.fixture
@@ -97,3 +100,42 @@ def test_without_a_clip_the_reply_says_where_to_put_one(app: Any) -> None:
         reply = post(client, image=encoded("cat"))
     assert reply.status_code == 422
     assert "there is no CLIP model" in reply.json()["detail"]
+
+
+class SlowEye:
+    """Looks at a picture until `open` is set; knows how many were looked at together."""
+
+    def __init__(self) -> None:
+        self.open, self.began = threading.Event(), threading.Event()
+        self.most = self._now = 0
+
+    def caption(self, image: Image.Image) -> str:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        self.began.set()
+        assert self.open.wait(30)
+        self._now -= 1
+        return "a cat"
+
+
+def test_many_pictures_leave_threads_for_ping_interrupt_and_skip(make_app: Any) -> None:
+    eye = SlowEye()
+    server = build_server(replace(make_app("--api-auth", "joe:j"), interrogator=eye))
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(server)
+        async with httpx.AsyncClient(transport=transport, base_url=BASE, auth=("joe", "j")) as web:
+            body = {"image": encoded("cat")}
+            looks = [asyncio.create_task(web.post(INTERROGATE, json=body)) for _ in range(48)]
+            try:
+                assert await asyncio.to_thread(eye.began.wait, 30)
+                await asyncio.sleep(0.5)  # for all of them to arrive
+                async with asyncio.timeout(10):
+                    others = [await web.get("/internal/ping")]
+                    others += [await web.post(f"/sdapi/v1/{one}") for one in ("interrupt", "skip")]
+            finally:
+                eye.open.set()
+            return [one.status_code for one in (*others, *await asyncio.gather(*looks))]
+
+    assert asyncio.run(ask()) == [200] * 51
+    assert eye.most == 1

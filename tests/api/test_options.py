@@ -120,3 +120,16 @@ def test_vae_may_be_chosen_before_there_is_a_model(
     app.models.catalogue.refresh()
     assert client.post(OPTIONS, json={"sd_vae": "vae.safetensors"}).status_code == 200
     assert app.settings.view()["sd_vae"] == "vae.safetensors"
+
+
+def test_the_outputs_cannot_be_moved_out_of_the_data_folder(
+    client: TestClient, app: App, tmp_path: Path
+) -> None:
+    reply = client.post(OPTIONS, json={"jpeg_quality": 70, "outdir_samples": "/tmp/x"})
+    assert reply.status_code == 422 and "outdir_samples" in reply.json()["detail"]
+    assert app.settings.view().changed() == {}
+    app.settings.update({"outdir_samples": "/tmp/x"})
+    assert client.post(OPTIONS, json=client.get(OPTIONS).json()).status_code == 200
+    inside = {"outdir_samples": str(tmp_path / "mine")}
+    assert client.post(OPTIONS, json=inside).status_code == 200
+    assert app.settings.view()["outdir_samples"] == inside["outdir_samples"]

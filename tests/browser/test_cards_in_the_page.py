@@ -209,12 +209,7 @@ def test_checkpoint_card_chooses_the_checkpoint(visitor: Any) -> None:
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 def test_cards_fit_the_screen_and_have_names(open_page: Any, size: tuple[int, int]) -> None:
     visitor = open_page(size=size, has_touch=size[0] < 900)
-    if size[0] < 900:
-        visitor.page.click("#txt2img_extra_tabs .overflow-menu > button")
-        visitor.page.click("#txt2img_extra_tabs .overflow-dropdown button:has-text('Lora')")
-        visitor.page.locator(FACE).first.wait_for()
-    else:
-        open_cards(visitor)
+    open_cards(visitor)
     assert visitor.page.evaluate("document.scrollingElement.scrollWidth") <= size[0]
     nameless = visitor.page.evaluate(
         f"""() => [...document.querySelectorAll("{PANE} :is(button, input, select)")]

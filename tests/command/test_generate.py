@@ -93,3 +93,17 @@ def test_what_does_not_fit_is_refused(
     done = run("x", *options, "--models-dir", str(tiny_models), "--data-dir", str(tmp_path))
     assert done.returncode != 0
     assert part in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lone", "names"),
+    [("false", ["plot.png"]), ("true", ["plot-1.png", "plot-2.png", "plot-grid.png"])],
+)
+def test_a_plot_is_written(lone: str, names: list[str], tmp_path: Path, tiny_models: Path) -> None:
+    arguments = f'[4, "1,2", [], 0, "", [], 0, "", [], false, {lone}]'
+    done = run("a cat", "--script", "x/y/z plot", "--script-args", arguments, "--width", "64",
+               "--height", "64", "--steps", "1", "-o", str(tmp_path / "plot.png"),
+               "--models-dir", str(tiny_models), "--data-dir", str(tmp_path / "data"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == names
+    assert sorted(Path(line).name for line in done.stdout.split()) == names

@@ -14,9 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from modules.command.serve import begin_when_up
 
 ROOT = Path(__file__).parents[2]
 START_S = 120
@@ -150,3 +153,22 @@ def test_truncated_checkpoint_is_told_and_the_next_job_works(
     assert 400 <= caught.value.code < 500
     assert "cut.safetensors" in json.loads(caught.value.body)["detail"]
     assert len(server.ask("/sdapi/v1/txt2img", body)["images"]) == 1
+
+
+def test_scripts_are_loaded_once_the_server_answers() -> None:
+    said: list[str] = []
+    done = threading.Event()
+    app: Any = SimpleNamespace(
+        hooks=SimpleNamespace(call=lambda name, _: said.append(name)),
+        jobs=SimpleNamespace(resume=lambda: said.append("resume")),
+        scripts=SimpleNamespace(warm=lambda: (said.append("warm"), done.set())),
+        flags=SimpleNamespace(skip_load_model_at_start=True),
+    )
+    server: Any = SimpleNamespace(
+        started=False, should_exit=False, config=SimpleNamespace(app=None)
+    )
+    begin_when_up(app, server)
+    assert not done.wait(0.1)
+    server.started = True
+    assert done.wait(10)
+    assert said == ["app_started", "resume", "warm"]

@@ -140,3 +140,29 @@ def test_setting_is_read_by_someone(row: Any) -> None:
         f for f in files if f.name != "settings_table.py" and row.key in f.read_text("utf-8")
     ]
     assert readers or "nothing does yet" in row.label or row.restricted
+
+
+@pytest.mark.parametrize("text", ["/tmp/\0a", "a\x1b[2J", "\x7f", "\x85"])
+@pytest.mark.parametrize("key", ["outdir_samples", "font", "sd_model_checkpoint"])
+def test_control_characters_are_refused(key: str, text: str) -> None:
+    with pytest.raises(BadInput, match=f"{key}: .*control characters"):
+        Settings(None).view().with_overrides({key: text})
+
+
+def test_control_characters_are_refused_in_lists_too() -> None:
+    with pytest.raises(BadInput, match="infotext_skip_pasting"):
+        Settings(None).view().with_overrides({"infotext_skip_pasting": ["Seed", "a\0"]})
+
+
+def test_lines_and_tabs_are_texts() -> None:
+    wanted = {"extra_networks_add_text_separator": ",\r\n\t"}
+    assert Settings(None).view().with_overrides(wanted).changed() == wanted
+
+
+def test_models_cannot_lie_idle_longer_than_a_thread_can_wait() -> None:
+    longest = 525_600
+    view = Settings(None).view()
+    assert view.with_overrides({"unload_idle_models_min": longest})["unload_idle_models_min"] > 0
+    assert longest * 60 < threading.TIMEOUT_MAX
+    with pytest.raises(BadInput, match="unload_idle_models_min"):
+        view.with_overrides({"unload_idle_models_min": 1e12})

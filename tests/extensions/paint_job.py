@@ -58,6 +58,10 @@ class PaintJob:
     def is_stopped(self) -> bool:
         return self.stop_after is not None and len(self.calls) >= self.stop_after
 
+    @property
+    def shows_grids(self) -> bool:
+        return bool(self.settings["return_grid"])
+
     def expect(self, passes: int) -> None:
         self.passes.append(passes)
 

@@ -22,6 +22,9 @@ EXTENSION = Path(__file__).resolve().parents[2] / "extensions/easel-plots"
 if str(EXTENSION) not in sys.path:  # as the host does
     sys.path.append(str(EXTENSION))
 
+from easel_plots.axes import axes_of  # noqa: E402
+from easel_plots.order import Arguments  # noqa: E402
+
 Watch = Callable[[Processing], Any]
 
 
@@ -41,6 +44,7 @@ class SquaresJob:
         watch: Watch = lambda p: None,
         stop_after: int | None = None,
         skip: tuple[int, ...] = (),
+        saves: bool = True,
         **settings: Any,
     ) -> None:
         self.settings = SettingsView(known_settings(), {}).with_overrides(settings)
@@ -50,10 +54,15 @@ class SquaresJob:
         self.warnings: list[str] = []
         self.grids: list[tuple[tuple[int, int], str]] = []
         self._watch, self._stop_after, self._skip = watch, stop_after, skip
+        self._saves = saves
 
     @property
     def is_stopped(self) -> bool:
         return self._stop_after is not None and len(self.seen) >= self._stop_after
+
+    @property
+    def shows_grids(self) -> bool:
+        return self._saves and bool(self.settings["return_grid"])
 
     def expect(self, passes: int) -> None:
         self.passes.append(passes)
@@ -111,3 +120,23 @@ def _p(job: SquaresJob, params: Params | Img2ImgParams) -> Processing:
     p = make_p(params, job.settings)
     p.job = job
     return p
+
+
+def axis(label: str, tab: str = "txt2img") -> int:
+    """The place of an axis in the list of its tab."""
+    return [row.label for row in axes_of(tab)].index(label)
+
+
+def args(
+    *axes: tuple[str, str], legend: bool = False, tab: str = "txt2img", **more: Any
+) -> Arguments:
+    """Arguments of a plot over (label, values) of X, Y, Z."""
+    given: list[Any] = []
+    for label, text in (*axes, *[("Nothing", "")] * (3 - len(axes))):
+        given += [axis(label, tab), text, []]
+    return Arguments(*given)._replace(draw_legend=legend, **more)
+
+
+def values_of(name: str) -> Any:
+    """What a job that watches one attribute remembers."""
+    return lambda p: getattr(p, name)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import webui
 from modules.core.errors import BadInput, EaselError, Interrupted, NotFound
 from modules.core.hooks import Hooks
+from modules.core.paths import paths_of
 from modules.core.settings import Settings
 from modules.extensions import Script
-from modules.extensions.host import ScriptHost
+from modules.extensions.host import Control, ScriptHost
 from modules.extensions.load import Extension, find_extensions, load_scripts
 from modules.images import encode_image
 from modules.jobs.progress import JobReport
@@ -27,6 +29,7 @@ from modules.processing.report import SilentReport, Stop
 from modules.processing.result import Result
 from modules.processing.run import Services, run_request
 from modules.processing.script_run import run_script
+from modules.setup.flags import parse_flags
 
 SMALL = {"width": 64, "height": 64, "steps": 2, "sampler_name": "Euler", "seed": 7, "prompt": "a"}
 
@@ -241,3 +244,122 @@ def test_what_one_call_notes_does_not_stand_in_the_next(own: Services) -> None:
 
     result = run_script(ask(own, None), Skips().run, own, SilentReport())
     assert ["Emphasis: No norm" in text for text in result.infotexts] == [True, False]
+
+
+def test_a_fault_of_a_script_stands_in_the_log(
+    tmp_path: Path, own: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/wrong.py").write_text(
+        "from modules.extensions import Script\n"
+        "class Wrong(Script):\n"
+        "    def title(self): return 'Wrong'\n"
+        "    def run(self, p): return 1 / 0\n"
+    )
+    with pytest.raises(EaselError):
+        make(ScriptHost([Extension("wrong", tmp_path)], lambda _script: ()), own, "wrong")
+    assert "ZeroDivisionError" in caplog.text and "Wrong" in caplog.text
+
+
+def test_none_is_no_script(own: Services) -> None:
+    assert ask(own, "None").script_name is None
+
+
+class Plots(Script):
+    """One picture and a grid of it, stopped or not."""
+
+    def __init__(self, report: JobReport, stops_at: int) -> None:
+        self._report, self._stops_at = report, stops_at
+
+    def title(self) -> str:
+        return "Plots"
+
+    def run(self, p: Processing) -> Processed:
+        images = []
+        for number in range(2):
+            if p.job.is_stopped:
+                break
+            images += process_images(p).images
+            if number == self._stops_at:
+                self._report.ask(Stop.NOW)
+        made = Processed(p, images)
+        made.paths[0] = p.job.save_grid(p, images[0], "a grid")
+        return made
+
+
+@pytest.mark.parametrize(("stops_at", "is_cut"), [(0, True), (1, False), (2, False)])
+def test_the_grid_of_a_script_that_was_cut_short_is_not_saved(
+    stops_at: int, is_cut: bool, own: Services
+) -> None:
+    report = JobReport(-1)
+    request = ask(own, None, save=True, do_not_save_samples=True)
+    result = run_script(request, Plots(report, stops_at).run, own, report)
+    assert (result.interrupted, result.paths[0] is None) == (is_cut, is_cut)
+
+
+def test_warming_reads_all_controls_once_and_survives_broken_ones(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/two.py").write_text(
+        "from modules.extensions import Script\n"
+        "class Wrong(Script):\n"
+        "    def title(self): return 'A wrong one'\n"
+        "class Right(Script):\n"
+        "    def title(self): return 'Right'\n"
+    )
+    read: list[str] = []
+
+    def read_controls(script: Script) -> list[Control]:
+        read.append(script.title())
+        if script.title() != "Right":
+            raise RuntimeError("its ui is broken")
+        return []
+
+    host = ScriptHost([Extension("two", tmp_path)], read_controls)
+    host.warm()
+    assert read == ["A wrong one", "Right"] * 2
+    host.check("txt2img", "right", ())
+    host.check("img2img", "right", ())
+    assert len(read) == 4
+
+
+def test_warming_survives_a_script_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/untitled.py").write_text(
+        "from modules.extensions import Script\n"
+        "class Untitled(Script):\n"
+        "    def title(self): raise RuntimeError('no title')\n"
+    )
+    ScriptHost([Extension("untitled", tmp_path)], lambda _script: ()).warm()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], {"mine": "data", "easel-own": "data", "other": "root"}),
+        (["--disable-extra-extensions"], {"easel-own": "root"}),
+        (["--disable-all-extensions"], {}),
+        (["--disable-all-extensions", "--disable-extra-extensions"], {}),
+    ],
+)
+def test_flags_turn_extensions_off(
+    tmp_path: Path, flags: list[str], expected: dict[str, str]
+) -> None:
+    for name in ("data/extensions/mine", "data/extensions/easel-own", "root/extensions/easel-own",
+                 "root/extensions/other"):  # fmt: skip
+        (tmp_path / name).mkdir(parents=True)
+    parsed = parse_flags(["--data-dir", str(tmp_path / "data"), *flags], {}, tmp_path / "root")
+    host = webui.build_scripts(parsed, paths_of(parsed, tmp_path / "root"))
+    found = {row.name: row.folder.parents[1].name for row in host.extensions}
+    assert found == expected
+    assert parsed.warnings == ()
+
+
+@pytest.mark.parametrize("folder", ["../../elsewhere", "/elsewhere/easel"])
+def test_a_script_cannot_write_outside_the_data_folder(folder: str, own: Services) -> None:
+    class Escapes(Lists):
+        def run(self, p: Processing) -> Processed:
+            p.override_settings = {"outdir_samples": folder}
+            return process_images(p)
+
+    with pytest.raises(BadInput, match="outdir_samples"):
+        run_script(ask(own, None, save=True), Escapes().run, own, SilentReport())

@@ -53,7 +53,9 @@ def test_each_picture_starts_from_the_one_before(host: ScriptHost) -> None:
     assert job.calls[0].extra == {"Final denoising strength": 0.3, "Denoising curve": "Linear"}
     assert made.index_of_first_image == 1 and job.grids == [(192, 64)]
     assert [image.getpixel((0, 0)) for image in made.images[1:]] == [colour(n) for n in range(3)]
-    assert made.infotexts == ["call 0 seed 7"] * 4
+    own_texts = [f"call {n} seed {7 + n}" for n in range(3)]
+    assert made.infotexts == [own_texts[0], *own_texts]
+    assert made.as_info()["infotexts"] == [own_texts[0]] * 4, "as A1111"
     assert made.all_seeds == [7, 8, 9] and len(made.paths) == 4
 
 
@@ -66,6 +68,15 @@ def test_every_batch_is_a_series_of_its_own(host: ScriptHost) -> None:
     assert [call.values["inpainting_fill"] for call in job.calls] == [0, 1, 0, 1]
     assert {call.values["batch_size"] for call in job.calls} == {1}
     assert "batch size" in job.warnings[0]
+    texts = [f"call {n} seed {7 + n}" for n in range(4)]
+    assert made.infotexts == [texts[0], texts[2], *texts], "a grid has that of its first picture"
+
+
+def test_seeds_begin_again_behind_the_last(host: ScriptHost) -> None:
+    job, last = PaintJob(), 2**64 - 1
+    loop(host, job, *ARGUMENTS, seed=last)
+    assert [call.seed for call in job.calls] == [last, 0, 1]
+    assert [call.encode_seeds for call in job.calls] == [[1], [last], [0]]
 
 
 def test_one_loop_has_no_grid(host: ScriptHost) -> None:
@@ -128,6 +139,10 @@ def test_pictures_and_infotexts_equal_those_of_a1111(
     result = run_case(host, services, tmp_path, "loopback_aggr")
     assert_as_a1111(result, "loopback_aggr")
     assert result.info["all_seeds"] == [1234, 1235, 1236]
+    for text, seed, strength in zip(
+        result.infotexts[1:], (1234, 1235, 1236), ("0.6", "0.387", "0.3"), strict=True
+    ):
+        assert f"Seed: {seed}," in text and f", Denoising strength: {strength}" in text
 
 
 def test_json_of_the_reply_can_be_written(

@@ -19,6 +19,8 @@ from tests.extensions.parity_case import assert_as_a1111, first_picture, run_cas
 GREY = (90, 90, 90)
 PICTURE = Image.new("RGB", (64, 64), GREY)
 POOR = (64, 4, "fill", ["up", "down"])
+LAST = 2**64 - 1
+"""The largest seed."""
 MK2 = ("", 32, 4, ["left", "down"], 1.0, 0.05)
 
 
@@ -99,11 +101,10 @@ def test_masks_reach_into_the_picture(host: ScriptHost) -> None:
     assert "Masked content" not in call.extra, "given by number it is said, as ever"
 
 
-def test_a_word_for_the_content_is_not_said_again(host: ScriptHost) -> None:
+def test_a_word_for_the_content_is_as_good_as_its_number(host: ScriptHost) -> None:
     job = PaintJob()
     poor(host, job, 64, 6, "original", ["left"])
-    assert job.calls[0].values["inpainting_fill"] == 1
-    assert job.calls[0].extra == {"Masked content": None}
+    assert job.calls[0].values["inpainting_fill"] == 1 and job.calls[0].extra == {}
 
 
 def test_pixels_must_leave_room_in_a_tile(host: ScriptHost) -> None:
@@ -126,7 +127,10 @@ def test_a_stop_gives_back_what_there_is(host: ScriptHost) -> None:
 def test_poor_mans_pictures_equal_those_of_a1111(
     host: ScriptHost, services: Services, tmp_path: Path
 ) -> None:
-    assert_as_a1111(run_case(host, services, tmp_path, "poor_outpaint"), "poor_outpaint")
+    result = run_case(host, services, tmp_path, "poor_outpaint")
+    # A1111 says it where it is given by its number only.
+    assert_as_a1111(result, "poor_outpaint", beside=", Masked content: fill")
+    assert None not in result.info["extra_generation_params"].values()
 
 
 # mk2
@@ -216,6 +220,18 @@ def test_a_batch_grows_together(host: ScriptHost) -> None:
     assert [call.seed for call in job.calls] == [7, 9] and made.all_seeds == [7, 8, 9, 10]
     assert [image.size for image in made.images] == [(64, 96)] * 4
     assert made.infotexts == [f"call {n // 2} seed {7 + n}" for n in range(4)]
+
+
+@pytest.mark.parametrize(("name", "arguments", "seeds"), [
+    ("outpainting mk2", ("", 32, 0, ["up"], 1.0, 0.5), [LAST, 1]),
+    ("poor man's outpainting", (32, 0, "fill", ["up"]), [LAST, 0]),
+])  # fmt: skip
+def test_seeds_begin_again_behind_the_last(
+    host: ScriptHost, name: str, arguments: Any, seeds: list[int]
+) -> None:
+    job, count = PaintJob(), 2 if name == "outpainting mk2" else 1
+    outpaint(host, job, name, *arguments, seed=LAST, batch_size=count, n_iter=2, height=128)
+    assert [call.seed for call in job.calls] == seeds
 
 
 @pytest.mark.parametrize("size", [(61, 67), (8, 8), (200, 30)])

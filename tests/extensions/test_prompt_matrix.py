@@ -54,6 +54,12 @@ def test_a_random_seed_is_drawn_once(services: Services) -> None:
     assert len(set(made.all_seeds)) == 1 and made.all_seeds[0] != -1
 
 
+def test_seeds_begin_again_behind_the_last(services: Services) -> None:
+    p = txt2img(SquaresJob(services.models), prompt="a|b|c", seed=2**64 - 1)
+    made = run_matrix(p, False, True, "positive", "comma", 0)
+    assert made.all_seeds == [2**64 - 1, 0, 1, 2]
+
+
 def test_a_prompt_without_bars_is_one_picture(services: Services) -> None:
     made = run_matrix(txt2img(SquaresJob(services.models)), False, False, "positive", "comma", 0)
     assert [image.size for image in made.images] == [(16, 16)] * 2
@@ -95,6 +101,10 @@ def test_a_stopped_matrix_has_blank_cells(services: Services) -> None:
     [
         ((False, False, "both", "comma", 0), "Select prompt: 'both' .*positive, negative"),
         ((False, False, "positive", "dot", 0), "Select joining char: 'dot' .*comma, space"),
+        ((False, False, ["positive"], "comma", 0), "Select prompt: .*positive, negative"),
+        ((False, False, "positive", {}, 0), "Select joining char: .*comma, space"),
+        (("false", False, "positive", "comma", 0), "start of prompt: 'false' .*true or false"),
+        ((False, "no", "positive", "comma", 0), "different seed .*: 'no' .*true or false"),
         ((False, False, "positive", "comma", -2), "Grid margins"),
         ((False, False, "positive", "comma", "x"), "Grid margins"),
     ],
@@ -114,3 +124,33 @@ def test_too_many_combinations_are_refused(services: Services) -> None:
     with pytest.raises(BadInput, match="grid of 4096 pictures .* 1 MP"):
         run_matrix(p, False, False, "positive", "comma", 0)
     assert job.seen == []
+
+
+def test_margins_and_titles_count_as_pixels_of_the_grid(services: Services) -> None:
+    job = SquaresJob(services.models, img_max_size_mp=1)
+    with pytest.raises(BadInput, match="grid of 4 pictures .* 1 MP"):
+        run_matrix(txt2img(job, prompt="a|b|c"), False, False, "positive", "comma", 2000)
+    p = txt2img(job, prompt="a|b|c", width=480, height=480)  # without titles 0.92 MP
+    with pytest.raises(BadInput, match="grid of 4 pictures .* 1 MP"):
+        run_matrix(p, False, False, "positive", "comma", 0)
+    assert job.seen == []
+
+
+def test_a_font_that_is_none_is_refused_before_any_picture(services: Services) -> None:
+    job = SquaresJob(services.models, font="/no/such/font.ttf")
+    with pytest.raises(BadInput, match="^font: "):
+        run_matrix(txt2img(job), False, False, "positive", "comma", 0)
+    assert job.seen == []
+
+
+def test_pictures_that_came_out_larger_are_given_without_a_grid(services: Services) -> None:
+    class Larger(SquaresJob):
+        def process(self, p: Any) -> Any:
+            made = super().process(p)
+            made.images = [image.resize((1024, 1024)) for image in made.images]
+            return made
+
+    job = Larger(services.models, img_max_size_mp=1)
+    made = run_matrix(txt2img(job, prompt="a|b"), False, False, "positive", "comma", 0)
+    assert len(made.images) == 2 and made.index_of_first_image == 0
+    assert "no grid" in job.warnings[0] and "1 MP" in job.warnings[0]

@@ -49,6 +49,9 @@ def test_seeds_count_on_line_by_line(services: Services) -> None:
     job = SquaresJob(services.models, watch=lambda p: p.seed)
     run_prompts(txt2img(job, n_iter=2, batch_size=3), True, False, "start", "a\nb\nc")
     assert job.seen == [7, 13, 19] and job.passes == [6]
+    job = SquaresJob(services.models, watch=lambda p: p.seed)
+    run_prompts(txt2img(job, seed=2**64 - 1), True, False, "start", "a\nb")
+    assert job.seen == [2**64 - 1, 0]
 
 
 def test_a_random_seed_is_shared_if_asked_for(services: Services) -> None:
@@ -139,6 +142,10 @@ def test_a_line_that_cannot_be_read_is_refused_by_its_number(
 def test_bad_arguments_are_refused(services: Services) -> None:
     with pytest.raises(BadInput, match="Insert prompts at the: 'middle' .*start, end"):
         run_prompts(txt2img(SquaresJob(services.models)), False, False, "middle", "a")
+    with pytest.raises(BadInput, match="Iterate seed every line: 'false' .*true or false"):
+        run_prompts(txt2img(SquaresJob(services.models)), "false", False, "start", "a")
+    with pytest.raises(BadInput, match="same random seed .*: 'no' .*true or false"):
+        run_prompts(txt2img(SquaresJob(services.models)), False, "no", "start", "a")
     with pytest.raises(BadInput, match="10001 lines"):
         read_lines("a\n" * 10_001, PARAMETERS)
 

@@ -48,6 +48,12 @@ def test_batches_take_several_tiles_and_results_count_seeds(host: ScriptHost) ->
     assert len(made.paths) == 2
 
 
+def test_seeds_begin_again_behind_the_last(host: ScriptHost) -> None:
+    job, last = PaintJob(), 2**64 - 1
+    made = upscale(host, job, 16, "Nearest", 2.0, batch_size=4, n_iter=2, seed=last)
+    assert [call.seed for call in job.calls] == [last, 0, 0, 1] and made.all_seeds == [last, 0]
+
+
 def test_one_tile_left_over_makes_one_picture(host: ScriptHost) -> None:
     job = PaintJob()
     upscale(host, job, 0, "Nearest", 1.0, picture=Image.new("RGB", (192, 64)), batch_size=2)

@@ -149,6 +149,20 @@ def test_a_plot_of_img2img_is_made_of_ordinary_pictures(host: ScriptHost, own: S
         assert np.array_equal(np.asarray(plain.images[0]), np.asarray(pictures[number]))
 
 
+@pytest.mark.parametrize(("save", "size"), [(False, (32, 16)), (True, (64, 32))])
+def test_batches_are_made_where_their_grids_are(
+    host: ScriptHost, own: Services, save: bool, size: tuple[int, int]
+) -> None:
+    asked = {
+        "prompt": "a", "steps": 1, "width": 16, "height": 16, "seed": 7, "sampler_name": "Euler",
+        "n_iter": 2, "batch_size": 2, "script_name": "x/y/z plot",
+        "script_args": ["CFG Scale", "3, 9", [], 0, "", [], 0, "", [], False],
+    }  # fmt: skip
+    result = make(host, own, asked, save=save)
+    assert result.images[0].size == size
+    assert any("one picture, not 4" in text for text in result.warnings) is not save
+
+
 def test_the_scripts_describe_their_arguments(host: ScriptHost) -> None:
     for tab in ("txt2img", "img2img"):
         assert {"Prompt matrix", "Prompts from file or textbox", "X/Y/Z plot"} <= {

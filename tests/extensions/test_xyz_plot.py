@@ -14,11 +14,9 @@ from modules.images.encode import encode_image
 from modules.params.styles import Style, StyleDatabase
 from modules.processing.p import Processing
 from modules.processing.run import Services
-from tests.extensions.plot_job import SquaresJob, colour, img2img, txt2img
+from tests.extensions.plot_job import SquaresJob, args, colour, img2img, txt2img, values_of
 
-from easel_plots.apply import reordered  # isort: skip
 from easel_plots.axes import AXES, axes_of  # isort: skip
-from easel_plots.order import Arguments  # isort: skip
 from easel_plots.plot import run_plot  # isort: skip
 
 NAMES = json.loads((Path(__file__).parents[1] / "data/ui/xyz_axes.json").read_text())
@@ -39,23 +37,6 @@ def picture() -> str:
 
     data = encode_image(Image.new("RGB", (16, 16), "red"), "png")
     return base64.b64encode(data).decode()
-
-
-def axis(label: str, tab: str = "txt2img") -> int:
-    return [row.label for row in axes_of(tab)].index(label)
-
-
-def args(
-    *axes: tuple[str, str], legend: bool = False, tab: str = "txt2img", **more: Any
-) -> Arguments:
-    given: list[Any] = []
-    for label, text in (*axes, *[("Nothing", "")] * (3 - len(axes))):
-        given += [axis(label, tab), text, []]
-    return Arguments(*given)._replace(draw_legend=legend, **more)
-
-
-def values_of(name: str) -> Any:
-    return lambda p: getattr(p, name)
 
 
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
@@ -350,40 +331,6 @@ def test_an_axis_may_be_named(services: Services) -> None:
     assert job.seen == [2, 3]
 
 
-def test_grids_above_the_limit_are_refused(services: Services) -> None:
-    job = SquaresJob(services.models, img_max_size_mp=1)
-    p = txt2img(job, width=512, height=512)
-    with pytest.raises(BadInput, match="2x2x1 pictures.* at most 1 MP"):
-        run_plot(p, args(("Steps", "4,8"), ("CFG Scale", "1,2")))
-    with pytest.raises(BadInput, match="2x1x1 pictures"):
-        run_plot(txt2img(job), args(("Size", "16x16, 1024x1024")))
-    with pytest.raises(BadInput, match="1x1x1 pictures"):
-        run_plot(txt2img(job, width=512, height=512, enable_hr=True), args(("Steps", "4")))
-
-
-@pytest.mark.parametrize("key", ["grid_text_active_color", "grid_text_inactive_color"])
-def test_a_colour_that_is_none_is_refused_before_any_picture(services: Services, key: str) -> None:
-    job = SquaresJob(services.models, **{key: "blurple"})
-    with pytest.raises(BadInput, match=f"{key}: 'blurple' .*#999999"):
-        run_plot(txt2img(job), args(("Steps", "4")))
-    assert job.seen == []
-
-
-@pytest.mark.parametrize("margin", [-1, "wide", 10**9])
-def test_margins_that_cannot_be_are_refused(services: Services, margin: Any) -> None:
-    with pytest.raises(BadInput, match="Grid margins"):
-        run_plot(txt2img(SquaresJob(services.models)), args(("Steps", "4"), margin=margin))
-
-
-def test_batches_are_counted_and_single_without_a_grid(services: Services) -> None:
-    job = SquaresJob(services.models, watch=values_of("batch_size"))
-    run_plot(txt2img(job, n_iter=2, batch_size=2, enable_hr=True), args(("Steps", "4,8")))
-    assert job.seen == [2, 2] and job.passes == [8]
-    job = SquaresJob(services.models, watch=values_of("batch_size"), return_grid=False)
-    run_plot(txt2img(job, batch_size=2), args(("Steps", "4,8")))
-    assert job.seen == [1, 1]
-
-
 def test_an_axis_without_effect_is_told(services: Services) -> None:
     job = SquaresJob(services.models)
     run_plot(txt2img(job), args(("Hires steps", "1,2")))
@@ -393,10 +340,3 @@ def test_an_axis_without_effect_is_told(services: Services) -> None:
         txt2img(job), args(("Refiner switch at", "0.5"), ("Refiner checkpoint", "tiny15, None"))
     )
     assert job.warnings == []
-
-
-def test_parts_are_brought_into_order() -> None:
-    assert reordered("red cat, cat red", ("cat", "red")) == "cat red, cat red"
-    assert reordered("catfish, cat", ("cat", "catfish")) == "cat, catfish"
-    assert reordered("a, b, c", ("c", "a", "b")) == "c, a, b"
-    assert reordered("a", ("b",)) == "a"

@@ -89,6 +89,7 @@ def test_real_numbers(text: str, wanted: list[float]) -> None:
         (xyz.read_switches, "maybe", "True or False"),
         (xyz.read_sizes, "512", "512x768"),
         (xyz.read_orders, "a,b,c,d,e,f,g,h", "at most 7 parts"),
+        (xyz.read_orders, "a,cat,a", "'a' .*only once"),
         (xyz.read_names, "a" * 200_000, "values between commas"),
     ],
 )
@@ -109,6 +110,13 @@ def test_quoted_values_keep_their_commas_and_empty_ones_count_in_texts() -> None
 def test_orders_are_all_permutations() -> None:
     found = xyz.read_orders("", "a, b, c")
     assert len(found) == 6 and found[0] == ("a", "b", "c") and found[-1] == ("c", "b", "a")
+
+
+@pytest.mark.parametrize("given", ["true", "false", "no", 0, 1, None, []])
+def test_a_switch_is_true_or_false_alone(given: Any) -> None:
+    assert xyz.read_switch("X", True) is True and xyz.read_switch("X", False) is False
+    with pytest.raises(BadInput, match="^X: .*true or false"):
+        xyz.read_switch("X", given)
 
 
 def test_sizes_and_switches() -> None:

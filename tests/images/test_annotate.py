@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from modules.images.annotate import Caption, GridLook, Legend, Title, titled_grid
+from modules.core.errors import BadInput, UnsupportedImage
+from modules.images.annotate import Caption, GridLook, Legend, Title, grid_size, titled_grid
 
 
 def squares(count: int, size: tuple[int, int] = (128, 128)) -> list[Image.Image]:
@@ -105,8 +106,26 @@ def test_cells_are_as_large_as_the_largest_picture_of_any_mode() -> None:
     assert grid.getpixel((12, 0)) == grid.getpixel((16, 15)) == (0x10, 0x20, 0x30)
 
 
-def test_colours_and_a_font_that_is_not_there() -> None:
-    look = GridLook(background="#000000", active="#ff0000", font="/no/such/font.ttf")
+@pytest.mark.parametrize("font", ["/no/such/font.ttf", "a\0b", "/tmp", "\ud800", __file__])
+def test_a_font_that_cannot_be_used_is_refused(font: str) -> None:
+    with pytest.raises(BadInput, match="^font: .*TrueType"):
+        titled_grid(squares(1), 1, legend=Legend(titles("H")), look=GridLook(font=font))
+
+
+@pytest.mark.parametrize("legend", [None, Legend(titles("a", "b"), titles("c"))])
+def test_the_size_is_known_before_and_has_a_limit(legend: Legend | None) -> None:
+    size = grid_size((128, 128), 3, 2, legend=legend, margin=500)
+    grid = titled_grid(squares(3), 2, legend=legend, margin=500, most_megapixels=0.7)
+    assert grid.size == size and size[0] * size[1] > 500_000
+    with pytest.raises(UnsupportedImage, match="grid: '756x756 pixels' .*0.5 MP"):
+        titled_grid(squares(3), 2, legend=legend, margin=500, most_megapixels=0.5)
+    with pytest.raises(UnsupportedImage, match=f"{size[0]}x{size[1]} pixels"):
+        most = size[0] * size[1] / 1_000_000 - 0.001
+        grid_size((128, 128), 3, 2, legend=legend, margin=500, most_megapixels=most)
+
+
+def test_colours_of_titles() -> None:
+    look = GridLook(background="#000000", active="#ff0000")
     grid = titled_grid(squares(1), 1, legend=Legend(titles("HHHH")), look=look)
     reds = np.asarray(grid.crop((0, 0, 128, 18)))
     assert reds[..., 0].max() > 200 and reds[..., 1:].max() == 0

@@ -59,7 +59,7 @@ def queue(gate: Gate) -> Iterator[JobQueue]:
 
 
 def finish(job: Job) -> Result:
-    return job.future.result(timeout=5)
+    return job.future.result(timeout=60)
 
 
 def test_jobs_run_in_order_of_arrival(queue: JobQueue, gate: Gate) -> None:

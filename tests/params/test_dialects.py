@@ -167,3 +167,14 @@ def test_labels_of_radio_buttons_become_their_values() -> None:
 def test_odd_texts_raise_nothing(text: str) -> None:
     read_infotext(text)
     read_infotext(text, model=Img2ImgParams)
+
+
+def test_values_that_are_none_are_told() -> None:
+    text = "a\nSteps: many, Sampler: Euler, Seed: 18446744073709551616, Size: 8x9, Eta: often"
+    found = read_infotext(text)
+    told = {"Steps": "many", "Seed": "18446744073709551616", "Eta": "often"}
+    assert found.refused == told
+    assert found.rest == told
+    assert not {"seed", "steps"} & found.params.keys()
+    assert found.params["width"] == 8
+    assert read_infotext("a\nSteps: 1, Sampler: Euler, Seed: 18446744073709551615").refused == {}

@@ -125,3 +125,10 @@ def test_first_pass_is_saved_where_asked(upscaler: str, studio: Any, tmp_path: P
     for first, alone in zip(found[::2], plain.images, strict=True):
         assert np.array_equal(np.asarray(Image.open(first)), np.asarray(alone))
     assert read(Image.open(found[0])).infotext == read(Image.open(found[1])).infotext
+
+
+def test_extra_noise_stands_in_the_infotext(studio: Any) -> None:
+    noisy = studio.make({"img2img_extra_noise": 0.3}, **HIRES)
+    assert ", Extra noise: 0.3" in noisy.infotexts[0]
+    plain = studio.make({"img2img_extra_noise": 0.3})
+    assert "Extra noise" not in plain.infotexts[0]

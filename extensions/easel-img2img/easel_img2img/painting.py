@@ -12,6 +12,7 @@ from PIL import Image
 
 from modules.extensions import Processed, process_images
 from modules.images import ResizeMode, resize_image
+from modules.processing.p import next_seed
 
 CELL = 8
 """A job's sides are multiples of this (px); other parts are stretched and brought back."""
@@ -106,5 +107,5 @@ def paint(own: Any, parts: Sequence[Part], batch_size: int = 1) -> Painted:
         painted.images[begin : begin + len(images)] = [resize_image(one, *size) for one in images]
         if images and not painted.infotext:
             painted.infotext = made.infotext(own, 0)
-        own.seed += 1
+        own.seed = next_seed(own.seed)
     return painted

@@ -12,6 +12,7 @@ from PIL import Image
 
 from modules.extensions import Processed, Script, process_images
 from modules.images import image_grid
+from modules.processing.p import next_seed
 
 LOOPS, FINAL = "Loops", "Final denoising strength"
 CURVE, APPEND = "Denoising strength curve", "Append interrogated prompt at each iteration"
@@ -39,6 +40,14 @@ def strength_at(loop: int, loops: int, first: float, last: float, curve: str) ->
         return first
     strength = first + (last - first) * CURVES[curve](loop / (loops - 1))
     return min(max(strength, 0.0), 1.0)  # rounding alone can leave the range
+
+
+class LoopbackResult(Processed):
+    """Each picture has its own infotext; the `info` object repeats the first (A1111 1.10)."""
+
+    def as_info(self) -> dict[str, Any]:
+        """The `info` object of REST replies."""
+        return super().as_info() | {"infotexts": [self.info] * len(self.images)}
 
 
 class Loopback(Script):
@@ -82,7 +91,7 @@ class Loopback(Script):
         strengths = [strength_at(loop, loops, first, final, curve) for loop in range(loops)]
         begin, fill = first_picture(p), p.inpainting_fill
         # A1111 draws by the seed of the job before; so the first as if all had just been made once.
-        own.encode_seeds = [own.seed + loops * p.n_iter - 1]
+        own.encode_seeds = [next_seed(own.seed, loops * p.n_iter - 1)]
         series = []
         for _ in range(p.n_iter):
             own.inpainting_fill = fill
@@ -116,7 +125,7 @@ def _one_series(
             own.prompt = ", ".join(part for part in (prompt, caption(picture)) if part)
         made = process_images(own)
         own.encode_seeds = [own.seed]
-        own.seed += 1
+        own.seed = next_seed(own.seed)
         if made.images:
             series.append(made)
             picture = made.images[made.index_of_first_image]
@@ -126,25 +135,27 @@ def _one_series(
 
 
 def _result(own: Any, series: list[list[Processed]]) -> Processed:
-    """Grids of each series, where wanted, then all pictures; the first one's infotext for all."""
+    """Grids of each series, where wanted, then all pictures."""
     every = [made for row in series for made in row]
     images = [made.images[made.index_of_first_image] for made in every]
-    info = every[0].infotext(own, 0) if every else ""
-    grids, places = [], []
+    grids, texts, places = [], [], []
     for row in series:
         if len(row) > 1 and own.job.settings["return_grid"]:
             grid = image_grid([made.images[made.index_of_first_image] for made in row], 1)
-            places.append(own.job.save_grid(own, grid, info))
+            texts.append(row[0].infotext(own, 0))
+            places.append(own.job.save_grid(own, grid, texts[-1]))
             grids.append(grid)
-    result = Processed(
+    texts += [made.infotext(own, 0) for made in every]
+    result = LoopbackResult(
         own,
         [*grids, *images],
-        info=info,
+        info=every[0].infotext(own, 0) if every else "",
         all_prompts=[made.prompt for made in every],
         all_negative_prompts=[made.negative_prompt for made in every],
         all_seeds=[made.seed for made in every],
         all_subseeds=[made.subseed for made in every],
         index_of_first_image=len(grids),
+        infotexts=texts,
     )
     result.paths = [*places, *(made.paths[made.index_of_first_image] for made in every)]
     return result

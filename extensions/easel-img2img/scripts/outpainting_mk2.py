@@ -15,6 +15,7 @@ from PIL import Image
 from modules.core.errors import BadInput
 from modules.extensions import Processed, Script, process_images
 from modules.images.masks import Box
+from modules.processing.p import next_seed
 
 NOTE = (
     '<p class="easel-note">Recommended settings: Sampling Steps: 80-100, Sampler: Euler a, '
@@ -134,7 +135,7 @@ class OutpaintingMk2(Script):
         p.job.expect(len(wishes.directions) * p.n_iter)
         results, begin = Results(own), own.seed
         for number in range(p.n_iter):
-            own.seed = begin + number * p.batch_size
+            own.seed = next_seed(begin, number * p.batch_size)
             for made in _outpainted(own, picture, wishes, (p.width, p.height)):
                 is_whole = made[0].size == wishes.final_size(picture.size)
                 results.add(*made, is_whole=is_whole)

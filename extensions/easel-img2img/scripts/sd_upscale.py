@@ -13,6 +13,7 @@ from PIL import Image
 from modules.core.errors import BadInput
 from modules.extensions import Processed, Script
 from modules.images.tiles import Tiles, join_tiles, tile_boxes
+from modules.processing.p import next_seed
 from modules.processing.prepare import PIXEL_UPSCALERS
 
 NOTE = (
@@ -89,12 +90,12 @@ class SDUpscale(Script):
         own = own_p(p, **noted)
         results, begin = Results(own), own.seed
         for number in range(p.n_iter):
-            own.seed = begin + number
+            seed = own.seed = next_seed(begin, number)
             painted = paint(own, parts, p.batch_size)
             if not painted.infotext:
                 break
             whole = join_tiles(boxes, _in_rows(painted.images, boxes), overlap)
-            results.add(whole, painted.infotext, begin + number, is_whole=painted.is_whole)
+            results.add(whole, painted.infotext, seed, is_whole=painted.is_whole)
         return results.processed()
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from PIL import Image
 
-from easel_plots.order import LARGEST_MARGIN, MEGA, picture_pixels
-from easel_plots.plot import has_two_passes, look_of
-from modules.core.errors import BadInput
+from easel_plots.grids import look_of, most_megapixels, picture_size, read_margin
+from easel_plots.plot import has_two_passes
+from easel_plots.values import read_switch
+from modules.core.errors import BadInput, UnsupportedImage
 from modules.extensions import Processed, process_images
-from modules.images.annotate import Caption, Legend, Title, titled_grid
+from modules.images.annotate import Caption, Legend, Title, grid_size, titled_grid
+from modules.processing.p import next_seed
 
 MOST_PARTS = 12
 """Optional ones: 4,096 pictures."""
@@ -73,17 +75,16 @@ def run_matrix(
     """
     name = _choice("Select prompt", kind, PROMPTS)
     joint = _choice("Select joining char", delimiter, DELIMITERS)
-    if not isinstance(margin, int | float) or not 0 <= margin <= LARGEST_MARGIN:
-        raise BadInput("Grid margins (px)", margin, f"0 to {LARGEST_MARGIN} are allowed")
-    look_of(p)  # a bad colour is told before any picture is made
+    begins = read_switch("Put variable parts at start of prompt", at_start)
+    step = int(read_switch("Use different seed for each picture", differs))
+    margin = read_margin(margin)
     first, parts = split_prompt(getattr(p, name))
     if len(parts) > MOST_PARTS:
         raise BadInput(name, f"{len(parts)} parts", f"at most {MOST_PARTS} can be combined")
-    prompts = combinations(first, parts, joint, at_start=bool(at_start))
-    _check_size(p, name, len(prompts))
+    prompts = combinations(first, parts, joint, at_start=begins)
+    _check_size(p, name, parts, margin)
     p.fill_seeds(1)
-    step = 1 if differs else 0
-    p.seed = [p.seed + number * step for number in range(len(prompts))]
+    p.seed = [next_seed(p.seed, number * step) for number in range(len(prompts))]
     setattr(p, name, prompts)
     p.n_iter = math.ceil(len(prompts) / p.batch_size)
     p.do_not_save_grid = True
@@ -91,20 +92,26 @@ def run_matrix(
     made = process_images(p)
     if not made.images:
         return made
-    return _with_grid(p, made, parts, int(margin))
+    return _with_grid(p, made, parts, margin)
 
 
 def _choice(field: str, given: Any, known: dict[str, str]) -> str:
-    if given not in known:
+    if not isinstance(given, str) or given not in known:
         raise BadInput(field, given, f"allowed: {', '.join(known)}")
     return known[given]
 
 
-def _check_size(p: Any, name: str, count: int) -> None:
-    limit, size = p.job.settings["img_max_size_mp"], count * picture_pixels(p) / MEGA
-    if size > limit:
-        allowed = f"the grid of {count} pictures may have at most {limit} MP (img_max_size_mp)"
-        raise BadInput(name, f"{size:.0f} MP", allowed)
+def _check_size(p: Any, name: str, parts: Sequence[str], margin: int) -> None:
+    """Raises BadInput for a grid above the setting img_max_size_mp, a bad colour or font."""
+    limit, across = most_megapixels(p), split_legend(parts)[0]
+    count, columns = 2 ** len(parts), 2 ** len(across)
+    legend, look = legend_of(parts), look_of(p)
+    try:
+        grid_size(picture_size(p), count, columns, legend=legend, margin=margin, look=look,
+                  most_megapixels=limit)  # fmt: skip
+    except UnsupportedImage as error:
+        allowed = f"the grid of {count} pictures may have at most {limit:g} MP (img_max_size_mp)"
+        raise BadInput(name, error.value, allowed) from error
 
 
 def _with_grid(p: Any, made: Processed, parts: Sequence[str], margin: int) -> Processed:
@@ -115,9 +122,14 @@ def _with_grid(p: Any, made: Processed, parts: Sequence[str], margin: int) -> Pr
     blank = Image.new("RGB", pictures[0].size, look.background)
     pictures += [blank] * (count - len(pictures))
     across, _ = split_legend(parts)
-    grid = titled_grid(
-        pictures, 2 ** len(across), legend=legend_of(parts), margin=margin, look=look
-    )
+    try:
+        grid = titled_grid(
+            pictures, 2 ** len(across), legend=legend_of(parts), margin=margin, look=look,
+            most_megapixels=most_megapixels(p),
+        )  # fmt: skip
+    except UnsupportedImage as error:  # an extension made them larger than was asked for
+        p.job.warn(f"There is no grid of all pictures. {error}")
+        return made
     text = made.infotexts[begin] if made.infotexts[begin:] else made.info
     made.images.insert(0, grid)
     made.infotexts.insert(0, text)

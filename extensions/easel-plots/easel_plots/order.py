@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from easel_plots.axes import Axis, find_axis, written
+from easel_plots.grids import read_margin
 from easel_plots.names import is_img2img
-from easel_plots.values import join_values
+from easel_plots.values import join_values, read_switch
 from modules.core.errors import BadInput, EaselError, NotFound
 from modules.processing.p import fixed_seed
-from modules.processing.prepare import hires_sizes
 
 LETTERS = ("X", "Y", "Z")
-MEGA = 1_000_000
-LARGEST_MARGIN = 10_000
-"""Pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,19 @@ class Arguments(NamedTuple):
     """Whether text counts where a menu could be used."""
 
 
+SWITCHES = {
+    "draw_legend": "Draw legend",
+    "include_lone_images": "Include Sub Images",
+    "include_sub_grids": "Include Sub Grids",
+    "keeps_random_seeds": "Keep -1 for seeds",
+    "vary_seeds_x": "Vary seeds for X",
+    "vary_seeds_y": "Vary seeds for Y",
+    "vary_seeds_z": "Vary seeds for Z",
+    "is_text": "Use text inputs instead of dropdowns",
+}
+"""Arguments that are on or off, and what the page calls them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A checked plot."""
@@ -93,25 +103,22 @@ def read_order(p: Any, given: Arguments) -> Order:
     Raises BadInput naming the axis, the value and what is allowed, before any picture is made.
     """
     tab = "img2img" if is_img2img(p) else "txt2img"
-    lines = [_line(p, tab, given, number) for number in range(3)]
-    if not given.keeps_random_seeds:
+    on = {name: read_switch(label, getattr(given, name)) for name, label in SWITCHES.items()}
+    lines = [_line(p, tab, given, number, is_text=on["is_text"]) for number in range(3)]
+    if not on["keeps_random_seeds"]:
         lines = [_with_fixed_seeds(line) for line in lines]
-    margin = given.margin or 0
-    if not isinstance(margin, int | float) or not 0 <= margin <= LARGEST_MARGIN:
-        raise BadInput("Grid margins (px)", margin, f"0 to {LARGEST_MARGIN} are allowed")
+    margin = read_margin(given.margin or 0)
     for line in lines:
         _check_all(p, line)
-    order = Order(
+    return Order(
         lines=(lines[0], lines[1], lines[2]),
-        varies=(bool(given.vary_seeds_x), bool(given.vary_seeds_y), bool(given.vary_seeds_z)),
-        draw_legend=bool(given.draw_legend),
-        include_lone_images=bool(given.include_lone_images),
-        include_sub_grids=bool(given.include_sub_grids),
-        keeps_random_seeds=bool(given.keeps_random_seeds),
-        margin=int(margin),
+        varies=(on["vary_seeds_x"], on["vary_seeds_y"], on["vary_seeds_z"]),
+        draw_legend=on["draw_legend"],
+        include_lone_images=on["include_lone_images"],
+        include_sub_grids=on["include_sub_grids"],
+        keeps_random_seeds=on["keeps_random_seeds"],
+        margin=margin,
     )
-    _check_size(p, order)
-    return order
 
 
 def field_of(letter: str, axis: Axis) -> str:
@@ -131,14 +138,14 @@ def own_copy(p: Any) -> Any:
     return own
 
 
-def _line(p: Any, tab: str, given: Arguments, number: int) -> Line:
+def _line(p: Any, tab: str, given: Arguments, number: int, *, is_text: bool) -> Line:
     letter = LETTERS[number]
     kind, text, chosen = given[3 * number : 3 * number + 3]
     axis = find_axis(tab, letter, kind)
     if axis.label == "Nothing":
         return Line(letter, axis, "", (None,))
     field = field_of(letter, axis)
-    if chosen and axis.choices is not None and not given.is_text:
+    if chosen and axis.choices is not None and not is_text:
         text = join_values(_list(field, chosen))
     text = "" if text is None else str(text)
     values = axis.read(field, text)
@@ -202,36 +209,3 @@ def _check(p: Any, line: Line, value: Any) -> None:
         raise BadInput(line.field, written(value), inner.allowed) from error
     except EaselError as error:
         raise BadInput(line.field, written(value), str(error).rstrip(".?")) from error
-
-
-def _check_size(p: Any, order: Order) -> None:
-    """Raises BadInput for a grid above the setting img_max_size_mp."""
-    limit = p.job.settings["img_max_size_mp"]
-    largest = max(_pixels(p, line, value) for line in order.lines for value in _sizes(line))
-    x, y, z = order.shape
-    size = x * y * z * largest / MEGA
-    if size > limit:
-        allowed = f"grids may have at most {limit} MP (setting img_max_size_mp)"
-        raise BadInput("X/Y/Z plot", f"{x}x{y}x{z} pictures, {size:.0f} MP", allowed)
-
-
-def _sizes(line: Line) -> tuple[Any, ...]:
-    return line.values if line.axis.label == "Size" else line.values[:1]
-
-
-def _pixels(p: Any, line: Line, value: Any) -> int:
-    """Of one cell, a whole batch where the batch's grid is shown."""
-    own = own_copy(p)
-    if line.axis.label == "Size":
-        line.axis.apply(own, value, line.values)
-    pictures = own.batch_size * own.n_iter if p.job.settings["return_grid"] else 1
-    return picture_pixels(own) * int(pictures)
-
-
-def picture_pixels(p: Any) -> int:
-    """How many pixels a finished picture has."""
-    params = p.freeze()
-    width, height = params.width, params.height
-    if getattr(params, "enable_hr", False):
-        width, height = hires_sizes(params)[1]
-    return int(width * height)

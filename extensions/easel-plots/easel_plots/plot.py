@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageColor
+from PIL import Image
 
 from easel_plots.axes import Axis
+from easel_plots.grids import Size, cell_size, look_of, most_megapixels, shows_batches
 from easel_plots.names import is_img2img
 from easel_plots.order import Arguments, Line, Order, own_copy, read_order
-from modules.core.errors import BadInput
+from modules.core.errors import BadInput, UnsupportedImage
 from modules.extensions import Processed, process_images
-from modules.images.annotate import Caption, GridLook, Legend, Title, titled_grid
+from modules.images.annotate import Caption, Legend, Title, grid_size, titled_grid
 from modules.params.infotext_text import quote
-from modules.processing.p import fixed_seed
+from modules.processing.p import fixed_seed, next_seed
 
 TITLE = "X/Y/Z plot"
 Place = tuple[int, int, int]
@@ -54,12 +55,12 @@ class _Made:
 
 def run_plot(p: Any, arguments: Arguments) -> Processed:
     """Make the plot. Raises BadInput before any picture is made; stopped, it has blank cells."""
-    look_of(p)  # a bad colour is told before any picture is made
     order = read_order(p, arguments)
+    if not shows_batches(p):
+        _take_one_each(p)
+    _check_size(p, order)
     if not order.keeps_random_seeds:
         p.seed, p.subseed = fixed_seed(p.seed), fixed_seed(p.subseed)
-    if not p.job.settings["return_grid"] and not len(getattr(p, "init_images", ())) > 1:
-        p.batch_size = 1  # one picture of each batch would be shown
     x, y, z = order.shape
     p.job.expect(x * y * z * p.n_iter * (2 if has_two_passes(p) else 1))
     made = _make_cells(p, order)
@@ -68,6 +69,46 @@ def run_plot(p: Any, arguments: Arguments) -> Processed:
     if made.first is None:
         return Processed(p, [])
     return _compose(p, order, made)
+
+
+def _take_one_each(p: Any) -> None:
+    """Make one picture for each cell; without a batch's grid only its first would be shown."""
+    count = p.batch_size * p.n_iter
+    if count == 1:
+        return
+    p.job.warn(f"Each cell has one picture, not {count}: no grids of batches are made here.")
+    p.batch_size = p.n_iter = 1
+    if is_img2img(p):
+        p.init_images = p.init_images[:1]
+
+
+def _check_size(p: Any, order: Order) -> None:
+    """Raises BadInput for a grid above the setting img_max_size_mp, a bad colour or font."""
+    x, y, z = order.shape
+    limit, look = most_megapixels(p), look_of(p)
+    try:
+        sheet = grid_size(_largest_cell(p, order), x * y, x, legend=_legend(order),
+                          margin=order.margin, look=look, most_megapixels=limit)  # fmt: skip
+        if z > 1:
+            grid_size(sheet, z, z, legend=_legend_z(order), look=look, most_megapixels=limit)
+    except UnsupportedImage as error:
+        allowed = f"grids may have at most {limit:g} MP (setting img_max_size_mp)"
+        raise BadInput(TITLE, f"{x}x{y}x{z} pictures, {error.value}", allowed) from error
+
+
+def _largest_cell(p: Any, order: Order) -> Size:
+    """As wide as the widest picture, or batch, of the plot, and as high as the highest."""
+    sizes = [cell_size(p)]
+    for line in order.lines:
+        if line.axis.label == "Size":  # of several such axes the last one counts
+            sizes = [cell_size(_with_value(p, line, value)) for value in line.values]
+    return max(width for width, _ in sizes), max(height for _, height in sizes)
+
+
+def _with_value(p: Any, line: Line, value: Any) -> Any:
+    own = own_copy(p)
+    line.axis.apply(own, value, line.values)
+    return own
 
 
 def has_two_passes(p: Any) -> bool:
@@ -110,7 +151,7 @@ def _vary_seed(own: Any, order: Order, place: Place) -> None:
     step = 1
     for varies, number, count in zip(order.varies, place, order.shape, strict=True):
         if varies:
-            own.seed += number * step
+            own.seed = next_seed(own.seed, number * step)
             step *= count
 
 
@@ -142,16 +183,20 @@ def _compose(p: Any, order: Order, made: _Made) -> Processed:
     """The grids, saved, and what goes with them."""
     assert made.first is not None
     cells = list(_in_order(made.cells).values())
-    grids, infotexts = _grids(p, order, made.cells)
+    try:
+        grids, infotexts = _grids(p, order, made.cells)
+    except UnsupportedImage as error:  # an extension made pictures larger than was asked for
+        p.job.warn(f"There is no grid of all pictures. {error}")
+        grids, infotexts = [], []
     save = p.job.save_grid
     paths = [save(made.first_p, *pair) for pair in zip(grids, infotexts, strict=True)]
-    lone = cells if order.include_lone_images else []
+    lone = cells if order.include_lone_images or not grids else []
     whole_result = Processed(
         p,
         [*grids, *(cell.image for cell in lone)],
         seed=cells[0].seed,
         subseed=cells[0].subseed,
-        info=infotexts[0],
+        info=[*infotexts, cells[0].infotext][0],
         all_prompts=[cell.prompt for cell in cells],
         all_negative_prompts=[cell.negative_prompt for cell in cells],
         all_seeds=[cell.seed for cell in cells],
@@ -172,8 +217,10 @@ def _grids(p: Any, order: Order, cells: dict[Place, Cell]) -> tuple[list[Image.I
     whole, text = sheets[0], with_pairs(first.infotext, plot_pairs(order.lines))
     if count == 1:
         return [whole], [text]
-    titles = tuple(_titles(order.lines[2])) if order.draw_legend else ()
-    whole = titled_grid(sheets, count, legend=Legend(titles), look=look_of(p))
+    whole = titled_grid(
+        sheets, count, legend=_legend_z(order), look=look_of(p),
+        most_megapixels=most_megapixels(p),
+    )  # fmt: skip
     if not order.include_sub_grids:
         return [whole], [text]
     return [whole, *sheets], [text, *(_sheet_text(order, cells, z) for z in range(count))]
@@ -194,10 +241,22 @@ def _sheet(p: Any, order: Order, cells: dict[Place, Cell], z: int) -> Image.Imag
         for y in range(y_count)
         for x in range(x_count)
     ]
-    legend = Legend()
-    if order.draw_legend:
-        legend = Legend(tuple(_titles(order.lines[0])), tuple(_titles(order.lines[1])))
-    return titled_grid(images, x_count, legend=legend, margin=order.margin, look=look)
+    return titled_grid(
+        images, x_count, legend=_legend(order), margin=order.margin, look=look,
+        most_megapixels=most_megapixels(p),
+    )  # fmt: skip
+
+
+def _legend(order: Order) -> Legend:
+    """Of a sheet."""
+    if not order.draw_legend:
+        return Legend()
+    return Legend(tuple(_titles(order.lines[0])), tuple(_titles(order.lines[1])))
+
+
+def _legend_z(order: Order) -> Legend:
+    """Of the sheets side by side."""
+    return Legend(tuple(_titles(order.lines[2])) if order.draw_legend else ())
 
 
 def _titles(line: Line) -> Iterator[Title]:
@@ -211,22 +270,6 @@ def caption_of(axis: Axis, value: Any) -> str:
     if axis.cost < 1:
         return text
     return re.sub(r"\s*\[[0-9a-f]+\]$", "", re.split(r"[/\\]", text)[-1])
-
-
-def look_of(p: Any) -> GridLook:
-    """Colours and font as the settings say. Raises BadInput for what is no colour."""
-    settings = p.job.settings
-    for key in ("grid_background_color", "grid_text_active_color", "grid_text_inactive_color"):
-        try:
-            ImageColor.getrgb(settings[key])
-        except (ValueError, AttributeError):
-            raise BadInput(key, settings[key], "a colour such as #999999 is expected") from None
-    return GridLook(
-        background=settings["grid_background_color"],
-        active=settings["grid_text_active_color"],
-        inactive=settings["grid_text_inactive_color"],
-        font=str(settings["font"] or ""),
-    )
 
 
 def _sheet_text(order: Order, cells: dict[Place, Cell], z: int) -> str:

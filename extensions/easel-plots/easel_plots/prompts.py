@@ -7,9 +7,10 @@ from typing import Any
 from easel_plots.order import own_copy
 from easel_plots.plot import has_two_passes
 from easel_plots.prompt_lines import apply_line, read_lines
+from easel_plots.values import read_switch
 from modules.core.errors import BadInput
 from modules.extensions import Processed, process_images
-from modules.processing.p import fixed_seed
+from modules.processing.p import fixed_seed, next_seed
 
 POSITIONS = ("start", "end")
 
@@ -22,6 +23,8 @@ def run_prompts(p: Any, iterates: Any, shares_seed: Any, position: Any, text: An
     """
     if position not in POSITIONS:
         raise BadInput("Insert prompts at the", position, f"allowed: {', '.join(POSITIONS)}")
+    iterates = read_switch("Iterate seed every line", iterates)
+    shares_seed = read_switch("Use same random seed for all lines", shares_seed)
     lines = read_lines(str(text or ""), tuple(p.params_class.model_fields))
     p.do_not_save_grid = True
     if (iterates or shares_seed) and p.seed == -1:
@@ -30,7 +33,7 @@ def run_prompts(p: Any, iterates: Any, shares_seed: Any, position: Any, text: An
     for line in lines:
         own = own_copy(p)
         if iterates:
-            own.seed = p.seed + passed
+            own.seed = next_seed(p.seed, passed)
         apply_line(own, line, position)
         passed += p.n_iter * p.batch_size
         jobs.append(own)

@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from modules.core.errors import BadInput
 
@@ -102,6 +102,13 @@ def read_switches(field: str, text: str) -> list[bool]:
     return [_switch(field, part) for part in _filled(field, text)]
 
 
+def read_switch(field: str, given: Any) -> bool:
+    """An argument that is on or off; a text, of which "false" would count as true, is neither."""
+    if not isinstance(given, bool):
+        raise BadInput(field, given, "true or false is needed")
+    return given
+
+
 def read_sizes(field: str, text: str) -> list[tuple[int, int]]:
     """Width and height in pixels.
 
@@ -120,6 +127,9 @@ def read_orders(field: str, text: str) -> list[tuple[str, ...]]:
     words = _filled(field, text)
     if len(words) > MOST_WORDS:
         raise BadInput(field, text, f"at most {MOST_WORDS} parts can be put into every order")
+    for word in words:
+        if words.count(word) > 1:
+            raise BadInput(field, word, "each part can be given only once")
     return list(itertools.permutations(words))
 
 
