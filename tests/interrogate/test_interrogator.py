@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_shares_lists_and_limits_follow_the_settings(tmp_path: Path, load: Load)
         interrogate_clip_dict_limit=3,
     )
     text = skipped.caption(load("cat"))
-    assert text.startswith("(cat:0.") and text.endswith(")") and "," not in text
+    assert re.fullmatch(r"\(cat:[01]\.\d{3}\)", text)
     assert skipped.ranking(load("cat"), "concepts")[0].word == "cat"
     assert len(skipped.ranking(load("cat"), "concepts")) == 3
 
