@@ -112,6 +112,8 @@ class PoorMansOutpainting(Script):
         own = own_p(p)
         own.mask_blur, own.inpainting_fill, own.inpaint_full_res = blur * 2, fill, False
         own.inpainting_mask_invert = 0
+        if isinstance(content, str):  # A1111 1.10 says it where it is given by number only
+            own.extra_generation_params[CONTENT] = None
         canvas = Image.new("RGB", growth.size)
         canvas.paste(picture, growth.old[:2])
         parts = _parts(canvas, growth, boxes, blur)
