@@ -65,9 +65,10 @@ def build(flags: Flags, *, keeps_jobs: bool = False) -> App:
 
     `keeps_jobs`: the queue outlives the program, and begins with the jobs of its last run.
     """
-    from modules.setup import torchvision_compat
+    from modules.setup import late_packages, torchvision_compat
 
     torchvision_compat.install()  # before anything can import torchvision
+    late_packages.install()  # before anything can import diffusers
     from modules.core.app import App
     from modules.core.hooks import Hooks
     from modules.core.log import configure_logging
@@ -111,7 +112,7 @@ def build_scripts(flags: Flags, paths: Paths) -> ScriptHost:
     from modules.extensions.load import allowed_extensions
 
     def read_controls(script: Script) -> list[Control]:
-        from modules.ui.scripts import read_controls  # gradio
+        from modules.ui.script_arguments import read_controls  # gradio
 
         return read_controls(script)
 
@@ -167,7 +168,8 @@ else:
         from modules.core.hooks import Hooks
         from modules.core.paths import Paths
         from modules.core.settings import Settings
-        from modules.extensions.host import Control, ScriptHost
+        from modules.extensions.arguments import Control
+        from modules.extensions.host import ScriptHost
         from modules.extensions.script import Script
         from modules.interrogate import Interrogator
         from modules.model_manager import ModelManager

@@ -26,7 +26,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 ONLY_IN = {
-    "torch": {"sampling", "interrogate", "pipelines", "model_manager", "processing"},
+    "torch": {
+        *("sampling", "postprocess", "interrogate", "pipelines", "model_manager", "processing"),
+    },
     "diffusers": {"pipelines", "model_manager"},
     "gradio": {"ui"},
     "fastapi": {"api", "ui"},

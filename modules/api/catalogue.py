@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 from typing import Any
 
@@ -12,11 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from modules.api.route import EaselApp, Route
 from modules.model_manager import FileKind
 from modules.params import parameters, soft_inpaint
-from modules.processing.prepare import LATENT_UPSCALERS, PIXEL_UPSCALERS
+from modules.processing.prepare import LATENT_UPSCALERS
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
 ALWAYS_ON_SCRIPTS: frozenset[str] = frozenset({soft_inpaint.TITLE.lower()})
 IMG2IMG_ONLY_SCRIPTS: frozenset[str] = frozenset({soft_inpaint.TITLE.lower()})
+ARGUMENT_FIELDS = ("label", "value", "minimum", "maximum", "step", "choices")
+"""What clients are told of a script's argument."""
 """Titles in lower case."""
 
 
@@ -153,9 +154,39 @@ def schedulers() -> list[SchedulerItem]:
     ]
 
 
-def upscalers() -> list[UpscalerItem]:
-    """The upscalers that work on pictures."""
-    return [UpscalerItem(name=name, scale=4) for name in PIXEL_UPSCALERS]
+class NamedPath(BaseModel):
+    """A model, where it lies, and how many times larger it is said to make pictures."""
+
+    name: str
+    path: str | None = None
+    scale: float | None = None
+
+
+def upscalers(app: EaselApp) -> list[UpscalerItem]:
+    """The upscalers that work on pictures, with the files that are there now."""
+    return [
+        UpscalerItem(
+            name=row.name,
+            model_name=row.path.stem if row.path else None,
+            model_path=str(row.path) if row.path else None,
+            scale=row.scale,
+        )
+        for row in app.models.upscalers.rows()
+    ]
+
+
+def realesrgan_models(app: EaselApp) -> list[NamedPath]:
+    """Those of them that lie in models/RealESRGAN."""
+    return [
+        NamedPath(name=row.name, path=str(row.path), scale=row.scale)
+        for row in app.models.upscalers.rows()
+        if row.path and row.path.parent.name == "RealESRGAN"
+    ]
+
+
+def face_restorers() -> list[NamedPath]:
+    """None: Easel restores no faces."""
+    return []
 
 
 def latent_upscale_modes() -> list[LatentUpscalerItem]:
@@ -265,7 +296,8 @@ def script_info(app: EaselApp) -> list[dict[str, Any]]:
     rows = [_soft_inpainting()]
     for kind in ("txt2img", "img2img"):
         for script in app.scripts.selectable(kind):
-            arguments = [dataclasses.asdict(one) for one in app.scripts.controls(script)]
+            controls = app.scripts.controls(script)
+            arguments = [{name: getattr(one, name) for name in ARGUMENT_FIELDS} for one in controls]
             rows.append(
                 {
                     "name": script.name,
@@ -306,6 +338,8 @@ ROUTES = (
     Route("GET", "/sdapi/v1/samplers", samplers),
     Route("GET", "/sdapi/v1/schedulers", schedulers),
     Route("GET", "/sdapi/v1/upscalers", upscalers),
+    Route("GET", "/sdapi/v1/realesrgan-models", realesrgan_models),
+    Route("GET", "/sdapi/v1/face-restorers", face_restorers),
     Route("GET", "/sdapi/v1/latent-upscale-modes", latent_upscale_modes),
     Route("GET", "/sdapi/v1/sd-models", sd_models),
     Route("GET", "/sdapi/v1/sd-vae", sd_vae),

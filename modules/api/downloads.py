@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from modules.api.route import EaselApp, Route
 from modules.core.app import App
-from modules.downloads import KNOWN, Download, Downloads, Kind, Source, find_kind, look
+from modules.downloads import KNOWN, Download, Downloads, Folder, Kind, Source, find_kind
 from modules.downloads.kinds import folder_of
 from modules.downloads.manager import Wish
+from modules.downloads.source import Item
 
 REFUSED = (
     "Models cannot be downloaded from the page while other machines can reach it without a "
@@ -61,15 +62,19 @@ class LookBody(BaseModel):
     """A name, a hub id or an https address."""
 
     source: str
+    revision: str | None = None
+    """A branch, tag or commit of a repository of the hub."""
 
 
 class FileItem(BaseModel):
-    """One file that was found."""
+    """One file that was found, or a folder of them."""
 
     name: str
     saved_as: str
     size: int | None
     has_checksum: bool
+    files: int
+    """How many files it is; more than one in a folder."""
 
 
 class LookReply(BaseModel):
@@ -138,16 +143,16 @@ def list_downloads(app: EaselApp, downloads: AllDownloads) -> DownloadsReply:
     )
 
 
-def look_up(allowed: Allowed, app: EaselApp, body: LookBody) -> LookReply:
+def look_up(allowed: Allowed, app: EaselApp, downloads: AllDownloads, body: LookBody) -> LookReply:
     """What a name, hub id or address leads to: files, sizes and licence. Nothing is fetched."""
-    return _found(_look(app, body))
+    return _found(_look(app, downloads, body))
 
 
 def start(
     allowed: Allowed, app: EaselApp, downloads: AllDownloads, body: StartBody
 ) -> DownloadItem:
-    """Download a file into the folder of its kind; answers at once."""
-    source = _look(app, body)
+    """Download a file or folder into the folder of its kind; answers at once."""
+    source = _look(app, downloads, body)
     kind = find_kind(body.kind) if body.kind else None
     wish = Wish(source, source.file(body.file or None), kind, body.sha256 or None)
     return _item(downloads.start(wish))
@@ -180,8 +185,9 @@ PAGE_ROUTES = (
 )
 
 
-def _look(app: App, body: LookBody) -> Source:
-    return look(body.source, pickles=app.settings.view()["allow_pickles"])
+def _look(app: App, downloads: Downloads, body: LookBody) -> Source:
+    pickles = app.settings.view()["allow_pickles"]
+    return downloads.look(body.source, pickles=pickles, revision=body.revision or None)
 
 
 def _item(one: Download) -> DownloadItem:
@@ -204,13 +210,15 @@ def _found(source: Source) -> LookReply:
         page=source.page,
         licence=source.licence,
         kind=source.kind,
-        files=[
-            FileItem(
-                name=file.name,
-                saved_as=file.saved_as,
-                size=file.size,
-                has_checksum=file.sha256 is not None,
-            )
-            for file in source.files
-        ],
+        files=[_choice(one) for one in source.files],
+    )
+
+
+def _choice(one: Item) -> FileItem:
+    return FileItem(
+        name=one.name,
+        saved_as=one.saved_as,
+        size=one.size,
+        has_checksum=one.has_checksum,
+        files=len(one.files) if isinstance(one, Folder) else 1,
     )

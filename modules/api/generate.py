@@ -106,6 +106,7 @@ def _make_order(body: GenerationRequest, app: App, user: str) -> _Order:
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
         styles=app.styles,
+        upscalers=app.models.upscalers,
         overrides=allowed_settings(body.override_settings or {}, app),
         task_id=body.force_task_id or "",
         user=user,

@@ -16,6 +16,7 @@ from modules.api import (
     catalogue,
     control,
     downloads,
+    extras,
     generate,
     interrogate,
     options,
@@ -32,7 +33,7 @@ from modules.api.route import Route, make_router
 from modules.api.tokens import TokenCounter
 from modules.cards import Shelf, Thumbnails
 from modules.core.app import VERSION, App
-from modules.downloads import Downloads, Kind
+from modules.downloads import Downloads, Hub, Kind
 from modules.model_manager.library import FileKind
 from modules.setup.flags import Flags
 
@@ -42,6 +43,7 @@ MAX_BODY_BYTES = 512 << 20
 
 API_ROUTES: tuple[Route, ...] = (
     *generate.ROUTES,
+    *extras.ROUTES,
     *interrogate.ROUTES,
     *control.ROUTES,
     *options.ROUTES,
@@ -58,8 +60,11 @@ PAGE_ROUTES: tuple[Route, ...] = (
 STOP_ROUTES: tuple[Route, ...] = system.STOP_ROUTES
 
 
-def build_server(app: App) -> FastAPI:
-    """A server of the API alone; the page is mounted on it afterwards."""
+def build_server(app: App, *, hub: Hub | None = None) -> FastAPI:
+    """A server of the API alone; the page is mounted on it afterwards.
+
+    hub: where models are downloaded from; None is the one of the user's environment.
+    """
     flags = app.flags
     server = FastAPI(
         title="Easel",
@@ -74,7 +79,7 @@ def build_server(app: App) -> FastAPI:
     server.state.looks = anyio.CapacityLimiter(1)  # CLIP takes one picture at a time
     server.state.cards = Shelf(app.models.library)
     server.state.thumbnails = Thumbnails(app.paths.cache / "thumbnails")
-    server.state.downloads = Downloads(app.paths, on_done=_list_again(app))
+    server.state.downloads = Downloads(app.paths, on_done=_list_again(app), hub=hub)
     _add_middleware(server, flags)
     add_error_handlers(server)
     _add_routes(server, flags)

@@ -241,7 +241,7 @@ def _finished(job: Job) -> FinishedJob:
 
 
 def _prompt(job: Job) -> str:
-    return job.request.params.prompt[:_PROMPT_CHARACTERS]
+    return job.request.title[:_PROMPT_CHARACTERS]
 
 
 def _error(job: Job) -> str | None:

@@ -13,20 +13,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
 from modules.batch.plan import Item
 from modules.core.errors import BadInput, Busy, EaselError, Interrupted
 from modules.images import encode_image, image_format
 from modules.images.numbering import claim_name
 from modules.jobs.queue import Job
-from modules.params.request import Request
+from modules.params.request import AnyRequest
 from modules.processing.report import Stop
 from modules.processing.result import Result
 
 log = logging.getLogger(__name__)
 
-MakeRequest = Callable[[Item], Request]
+MakeRequest = Callable[[Item], AnyRequest]
 """The job of an item. Raises EaselError for what cannot be used."""
-Submit = Callable[[Request], Job]
+Submit = Callable[[AnyRequest], Job]
+Encode = Callable[[Image.Image, str], bytes]
+"""(picture, infotext) → its file."""
 _KEPT_FAILURES: Final = 200
 
 
@@ -38,6 +42,16 @@ class Format:
     quality: int = 80
     lossless: bool = False
     with_infotext: bool = True
+
+    def encode(self, image: Image.Image, infotext: str) -> bytes:
+        """The file of a result."""
+        return encode_image(
+            image,
+            self.name,
+            infotext if self.with_infotext else "",
+            self.quality,
+            lossless=self.lossless,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,8 @@ class BatchRun:
     submit: Submit
     format: Format = field(default_factory=Format)
     skips_done: bool = True
+    encode: Encode | None = None
+    """Makes the files in place of `format`, which then says only their ending."""
     _progress: Progress = field(init=False)
     _stopping: threading.Event = field(init=False, default_factory=threading.Event)
     _thread: threading.Thread = field(init=False)
@@ -163,13 +179,7 @@ class BatchRun:
         images = list(zip(result.images[first:], result.infotexts[first:], strict=True))
         extension = image_format(self.format.name).extension
         for place, (image, infotext) in reversed(list(enumerate(images))):
-            data = encode_image(
-                image,
-                self.format.name,
-                infotext if self.format.with_infotext else "",
-                self.format.quality,
-                lossless=self.format.lossless,
-            )
+            data = (self.encode or self.format.encode)(image, infotext)
             stem = f"{item.name}-{place}" if place else item.name
             with claim_name(self.folder, stem, extension, replace=self.skips_done) as claim:
                 claim.part.write_bytes(data)

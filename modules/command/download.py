@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
-from modules.core.errors import EaselError, Interrupted
+from modules.core.errors import BadInput, EaselError, Interrupted
 from modules.core.paths import paths_of
-from modules.downloads import KNOWN, Downloads, Kind, Source, find_kind, look
+from modules.downloads import KNOWN, Downloads, Folder, Hub, Kind, Source, find_kind
+from modules.downloads.diffusers_layout import NAME as LAYOUT
 from modules.downloads.manager import Wish
-from modules.downloads.source import File
+from modules.downloads.source import Item
 from modules.downloads.transfer import Transfer
 from modules.setup.flags import parse_flags
 
@@ -28,10 +30,12 @@ def download(
     *,
     transfer: Transfer | None = None,
     ask: Callable[[str], str] | None = None,
+    hub: Hub | None = None,
 ) -> int:
     """Fetch one model; returns the exit status, 1 with a message on failure.
 
-    ask: shows a question and returns what was typed; None where nobody sits at the terminal.
+    ask: shows a question and returns what was typed; None where nobody sits at the terminal. hub:
+    None is the one of the user's environment.
     """
     options, flag_words = make_parser().parse_known_args(arguments)
     root = Path(__file__).resolve().parents[2]
@@ -39,16 +43,18 @@ def download(
     if options.list or options.source is None:
         sys.stdout.write(_table())
         return 0
-    transfer = transfer or Transfer()
+    downloads = Downloads(paths_of(flags, root), transfer, hub=hub)
     try:
-        source = look(options.source, pickles=options.allow_pickle, policy=transfer.policy)
-        file = source.file(options.file)
+        source = downloads.look(
+            options.source, pickles=options.allow_pickle, revision=options.revision
+        )
         kind = find_kind(options.kind) if options.kind else None
-        downloads = Downloads(paths_of(flags, root), transfer)
-        sys.stdout.write(_terms(source, file))
+        wish = Wish(source, source.file(_file_name(options)), kind, options.sha256)
+        wish.check()
+        sys.stdout.write(_terms(source, wish.file))
         if not _is_accepted(options.yes, ask):
             return 1
-        path, found = downloads.fetch(Wish(source, file, kind, options.sha256), _progress())
+        path, found = downloads.fetch(wish, _progress())
     except Interrupted:
         return 130
     except (EaselError, OSError) as error:
@@ -76,6 +82,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="show the models that have a name")
     parser.add_argument("--file", help="which file, where a repository has several")
+    parser.add_argument(
+        "--variant",
+        metavar="fp16",
+        help="which weights, where a repository has a folder of diffusers (default: the full ones)",
+    )
+    parser.add_argument("--revision", help="a branch, tag or commit of a repository")
     parser.add_argument("--kind", help=f"what it is: {', '.join(Kind)} (default: by its content)")
     parser.add_argument("--sha256", help="the checksum that the file must have")
     parser.add_argument("--allow-pickle", action="store_true", help="take .ckpt and .pt files too")
@@ -88,10 +100,25 @@ def _table() -> str:
     return "".join(rows)
 
 
-def _terms(source: Source, file: File) -> str:
-    check = file.sha256 or "not known"
+def _file_name(options: argparse.Namespace) -> str | None:
+    """Which of a source's files was asked for. Raises BadInput for a file of a variant."""
+    if options.variant is None:
+        return cast("str | None", options.file)
+    if options.file is not None:
+        raise BadInput("variant", options.variant, "a single file has none; leave --file out")
+    return f"{LAYOUT}.{options.variant}"
+
+
+def _terms(source: Source, file: Item) -> str:
+    if isinstance(file, Folder):
+        what = f"{file.name}, {len(file.files)} files, {_size(file.size)}"
+        check = f"of each file, {'from the hub' if file.has_checksum else 'not all known'}"
+    else:
+        what, check = f"{file.name}, {_size(file.size)}", file.sha256 or "not known"
+    others = [one.name for one in source.files if one is not file]
+    also = f"Others:  --file {', '.join(others)}\n" if others else ""
     return (
-        f"{source.title}: {file.name}, {_size(file.size)}\n"
+        f"{source.title}: {what}\n{also}"
         f"Licence: {source.licence}\n         {source.page}\nSHA-256: {check}\n"
     )
 

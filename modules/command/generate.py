@@ -17,6 +17,7 @@ import sys
 import time
 import typing
 from collections.abc import Callable
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ def _run(app: App, options: argparse.Namespace) -> Result:
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
         styles=app.styles,
+        upscalers=app.models.upscalers,
         overrides=dict(_setting(text) for text in options.settings),
         save_samples=options.output is None,
         save_grid=options.output is None,
@@ -233,8 +235,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def _watch(job: Job) -> None:
     """Show the progress on a terminal until the job ends."""
     is_terminal = sys.stderr.isatty()
-    while not job.future.done():
-        time.sleep(0.1)
+    while not wait([job.future], timeout=0.1).done:
         progress = job.progress
         if is_terminal and progress.steps:
             left = progress.eta_s(time.monotonic())

@@ -1,15 +1,14 @@
 """The user's settings: read from and written to `config.json`, and frozen views of them.
 
-Knows the table of settings; must not know who uses them. Unknown keys of the file are kept, so a
-config.json that came from A1111 loses nothing.
+Knows the table of settings; must not know who uses them, nor how the file is kept
+(`settings_file`). Unknown keys of the file are kept, so a config.json that came from A1111 loses
+nothing.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import threading
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from modules.core.errors import BadInput, NotFound, OutOfSpace
+from modules.core.errors import BadInput, NotFound
+from modules.core.settings_file import change_values, read_values
 from modules.core.settings_table import SETTINGS, Setting
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Settings:
         self._lock = threading.Lock()
         self._defaults = known_settings()
         self._unusable: dict[str, Any] = {}
-        self._values = self._checked(_read(file) if file else {})
+        self._values = self._checked(read_values(file) if file else {})
 
     def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
         """The usable values; the others stay in the file, and their defaults are used."""
@@ -87,8 +87,10 @@ class Settings:
     def update(self, changes: Mapping[str, Any]) -> set[str]:
         """Check and store all of `changes`, or none; returns the keys whose value changed.
 
+        The file gets these keys alone: what another program on the same folder wrote there stays,
+        and is not taken over before the next start.
         Raises NotFound for an unknown key, BadInput for a value of the wrong kind, OutOfSpace
-        when the file cannot be written.
+        when the file cannot be written, Busy when another program does not let go of it.
         """
         before = self.view()
         checked = {key: check_setting(key, value, before) for key, value in changes.items()}
@@ -96,14 +98,19 @@ class Settings:
         if not changed:
             return changed
         with self._lock:
-            values = {**self._values, **checked}
-            values = {k: v for k, v in values.items() if self._defaults.get(k, _MISSING) != v}
+            values = self._without_defaults({**self._values, **checked})
             kept = {k: v for k, v in self._unusable.items() if k not in checked}
             if self._file:
-                _write(self._file, kept | values)
+                written = {key: checked[key] for key in changed | self._unusable.keys() & checked}
+                stored = self._without_defaults(written)
+                dropped = written.keys() - stored.keys()
+                change_values(self._file, stored, dropped, otherwise=kept | values)
             self._unusable = kept
             self._values = values
         return changed
+
+    def _without_defaults(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in values.items() if self._defaults.get(k, _MISSING) != v}
 
 
 def check_setting(key: str, value: Any, current: Mapping[str, Any]) -> Any:
@@ -170,34 +177,3 @@ def _check_number(row: Setting, value: Any) -> int | float:
     if not low <= number <= high:
         raise BadInput(row.key, value, f"allowed: {low:g} to {high:g}")
     return int(number) if kind is int else number
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        kept = file.with_suffix(".unreadable.json")
-        log.warning("%s cannot be read (%s); defaults are used, the file is kept as %s",
-                    file, error, kept.name)  # fmt: skip
-        if file.is_file():
-            file.replace(kept)
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _write(file: Path, values: Mapping[str, Any]) -> None:
-    """Replace the file in one step, so that a full disk leaves the old one."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".new")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(values, out, indent=4, ensure_ascii=False)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink()
-            raise
-    except OSError as error:
-        raise OutOfSpace(f"{file} cannot be written: {error.strerror}") from error

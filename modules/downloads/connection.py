@@ -11,9 +11,9 @@ import ipaddress
 import socket
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -23,6 +23,18 @@ from modules.core.errors import BadInput, DownloadFailed
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _SECRET: Final = ("authorization", "cookie")
 """Headers that stay with the host they were meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How this machine finds others and whom it believes; a test brings its own."""
+
+    find: Callable[..., list[Any]] = socket.getaddrinfo
+    is_public: Callable[[str], bool] = lambda address: is_public(address)
+    """Whether an IP address belongs to the internet."""
+    proxy_for: Callable[[str], str | None] = lambda host: users_proxy(host)
+    """The address of the proxy through which a host is asked."""
+    tls: Callable[[], ssl.SSLContext] = lambda: known_authorities()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,15 @@ class Policy:
     most_redirects: int = 8
     uses_proxy: bool = True
     """Whether the user's proxy may look names up, and so reach what it likes."""
+    own_server: str = ""
+    """`scheme://host:port` that the user chose: it may be in the local network, and speak http."""
+    network: Network = Network()
+
+    def at(self, url: str) -> Policy:
+        """What holds for one address: more where it is on the user's own server."""
+        if not self.own_server or origin(url) != self.own_server:
+            return self
+        return replace(self, private_addresses=True, plain_http=True)
 
 
 PUBLIC: Final = Policy()
@@ -56,9 +77,12 @@ class Reply:
         self._body.close()
 
     def read(self, size: int) -> bytes:
-        """The next bytes, b"" at the end. Raises DownloadFailed when the connection is lost."""
+        """The bytes that are there, at least one and at most `size`; b"" at the end.
+
+        Raises DownloadFailed when the connection is lost.
+        """
         try:
-            return self._body.read(size)
+            return self._body.read1(size)
         except (OSError, http.client.HTTPException) as error:
             raise DownloadFailed(_host(self.url), _reason(error)) from error
 
@@ -72,7 +96,7 @@ def get(url: str, headers: Mapping[str, str], policy: Policy = PUBLIC) -> Iterat
     sent = dict(headers)
     for _ in range(policy.most_redirects + 1):
         parts = check_url(url, policy)
-        with closing(_connect(parts, policy)) as connection:
+        with closing(_connect(parts, policy.at(url))) as connection:
             reply = _ask(connection, parts, url, sent)
             with closing(reply):
                 target = reply.headers.get("location")
@@ -97,6 +121,7 @@ def check_url(url: str, policy: Policy = PUBLIC) -> SplitResult:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise BadInput("url", url, f"it is no address ({error})") from None
+    policy = policy.at(url)
     allowed = ("https", "http") if policy.plain_http else ("https",)
     if parts.scheme not in allowed or not host or port == 0:
         raise BadInput("url", url, "an address that begins with https:// is expected")
@@ -105,8 +130,18 @@ def check_url(url: str, policy: Policy = PUBLIC) -> SplitResult:
     if any(ord(sign) <= 32 or ord(sign) == 127 for sign in url):
         raise BadInput("url", url, "it may hold no blanks")
     if not policy.private_addresses:
-        _check_name(url, host)
+        _check_name(url, host, policy.network)
     return parts
+
+
+def origin(url: str) -> str:
+    """`scheme://host:port` of an address, as far as it states them.
+
+    >>> origin("HTTP://Models.lan:8000/a/b?c")
+    'http://models.lan:8000'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def is_public(address: str) -> bool:
@@ -121,11 +156,26 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-def _check_name(url: str, host: str) -> None:
+def users_proxy(host: str) -> str | None:
+    """The proxy that the user's environment, or the system, names for asking a host over https."""
+    named = urllib.request.getproxies().get("https")
+    return named if named and not urllib.request.proxy_bypass(host) else None
+
+
+def known_authorities() -> ssl.SSLContext:
+    """The system's authorities and Mozilla's, which systems without any need."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def _check_name(url: str, host: str, network: Network) -> None:
     """Refuse what can be told without asking anybody; the socket is checked later in any case."""
     name = host.rstrip(".").lower()
     try:
-        private = not is_public(name)
+        private = not network.is_public(name)
     except ValueError:
         private = name == "localhost" or name.endswith((".localhost", ".local", ".internal"))
     if private:
@@ -138,10 +188,11 @@ def _connect(parts: SplitResult, policy: Policy) -> http.client.HTTPConnection:
     if parts.scheme == "http":
         made = http.client.HTTPConnection(host, port or 80, timeout=policy.timeout_s)
     else:
-        proxy = _proxy(host) if policy.uses_proxy else None
+        named = policy.network.proxy_for(host) if policy.uses_proxy else None
+        proxy = urlsplit(named) if named else None
         at = (proxy.hostname, proxy.port or 8080) if proxy and proxy.hostname else (host, port)
         made = http.client.HTTPSConnection(
-            at[0], at[1] or 443, timeout=policy.timeout_s, context=_tls()
+            at[0], at[1] or 443, timeout=policy.timeout_s, context=policy.network.tls()
         )
         if proxy and proxy.hostname:
             made.set_tunnel(host, port or 443)
@@ -157,8 +208,9 @@ def _connect(parts: SplitResult, policy: Policy) -> http.client.HTTPConnection:
 def _open_socket(address: tuple[str, int], timeout: float, policy: Policy) -> socket.socket:
     """Connect to the first address of a name that answers and may be asked."""
     refused, failure = "", OSError("the name has no address")
-    for family, kind, protocol, _, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
-        if not policy.private_addresses and not is_public(str(place[0])):
+    network = policy.network
+    for family, kind, protocol, _, place in network.find(*address, type=socket.SOCK_STREAM):
+        if not policy.private_addresses and not network.is_public(str(place[0])):
             refused = str(place[0])
             continue
         opened = socket.socket(family, kind, protocol)
@@ -186,21 +238,6 @@ def _ask(
         raise DownloadFailed(_host(url), _reason(error)) from error
     found = {name.lower(): text for name, text in answer.getheaders()}
     return Reply(url, answer.status, found, answer)
-
-
-def _proxy(host: str) -> SplitResult | None:
-    """The proxy that the user's environment names for HTTPS."""
-    named = urllib.request.getproxies().get("https")
-    return urlsplit(named) if named and not urllib.request.proxy_bypass(host) else None
-
-
-def _tls() -> ssl.SSLContext:
-    """The system's authorities and Mozilla's, which systems without any need."""
-    import certifi
-
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
 
 
 def _host(url: str) -> str:

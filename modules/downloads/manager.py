@@ -1,14 +1,12 @@
 """The downloads of a running Easel: one after another in a thread, watched and stopped by id.
 
-A file that is whole and really a model moves into the folder of its kind; nothing else ever
-stands there under a model's name.
+A file or folder that is whole and really a model moves into the folder of its kind; nothing else
+ever stands there under a model's name.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -17,11 +15,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from modules.core.errors import BadInput, EaselError, Interrupted, NotFound, OutOfSpace
+from modules.core.errors import BadInput, EaselError, Interrupted, NotFound
 from modules.core.paths import Paths
+from modules.downloads.folder_transfer import FolderTransfer, discard_folder
+from modules.downloads.hub import Hub, users_hub
 from modules.downloads.kinds import SAFE, Kind, folder_of, guess_kind
-from modules.downloads.source import File, Source
-from modules.downloads.transfer import Order, Transfer, discard
+from modules.downloads.lookup import look
+from modules.downloads.place import move
+from modules.downloads.source import File, Folder, Item, Source
+from modules.downloads.transfer import Order, Report, Transfer, discard
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +49,21 @@ class Wish:
     """What is to be fetched."""
 
     source: Source
-    file: File
+    file: Item
     kind: Kind | None = None
     """The folder that was chosen; None lets the content decide."""
     sha256: str | None = None
     """A checksum that the user gave; the source's own counts too."""
+
+    def check(self) -> None:
+        """Raises BadInput for what was chosen and does not fit a whole folder."""
+        if not isinstance(self.file, Folder):
+            return
+        if self.kind not in (None, Kind.CHECKPOINT):
+            raise BadInput("kind", self.kind, f"a folder of diffusers is a {Kind.CHECKPOINT}")
+        if self.sha256:
+            reason = "a folder has none of its own; the hub's are compared, file by file"
+            raise BadInput("sha256", self.sha256, reason)
 
 
 @dataclass(slots=True)
@@ -82,14 +94,24 @@ class Downloads:
     def __init__(
         self, paths: Paths, transfer: Transfer | None = None,
         on_done: Callable[[Path, Kind], object] = lambda path, kind: None,
+        hub: Hub | None = None,
     ) -> None:  # fmt: skip
-        """`on_done` is told of each file that came, after it is in its folder."""
+        """`on_done` is told of each model that came, after it is in its folder.
+
+        hub: None is the one of the user's environment.
+        """
         self._paths = paths
+        self._hub = hub
         self._transfer = transfer or Transfer()
         self._on_done = on_done
         self._lock = threading.Lock()
         self._all: list[Download] = []
         self._thread: threading.Thread | None = None
+
+    def look(self, text: str, *, pickles: bool = False, revision: str | None = None) -> Source:
+        """What lies under a name, hub id or address. Raises what `lookup.look` does."""
+        hub, policy = self._hub or users_hub(), self._transfer.policy
+        return look(text, pickles=pickles, revision=revision, policy=policy, hub=hub)
 
     def all(self) -> list[Download]:
         """Copies of all downloads, oldest first."""
@@ -98,6 +120,7 @@ class Downloads:
 
     def start(self, wish: Wish) -> Download:
         """Queue a download. Raises BadInput where its file is here already or is on its way."""
+        wish.check()
         self._refuse_if_here(wish)
         with self._lock:
             if any(not one.is_over and one.wish.file == wish.file for one in self._all):
@@ -136,7 +159,7 @@ class Downloads:
                 raise NotFound("finished download", id, self._ids())
             self._all.remove(found)
         if found.state is not State.DONE:
-            discard(self._part(found.wish.file))
+            self._discard(found.wish.file)
 
     def close(self, timeout_s: float) -> None:
         """Stop everything and wait for the thread."""
@@ -148,41 +171,56 @@ class Downloads:
             thread.join(timeout_s)
 
     def fetch(self, wish: Wish, report: Callable[[int, int | None], None]) -> tuple[Path, Kind]:
-        """Fetch one file in this thread; where it is then, and what it is.
+        """Fetch one file or folder in this thread; where it is then, and what it is.
 
         Raises whatever `Transfer.fetch` does, and ModelError for a file that is no model.
         """
+        wish.check()
         return self._fetch(wish, report, lambda: False)
 
-    def _fetch(
-        self, wish: Wish, report: Callable[[int, int | None], None], stop: Callable[[], bool]
-    ) -> tuple[Path, Kind]:
+    def _fetch(self, wish: Wish, report: Report, stop: Callable[[], bool]) -> tuple[Path, Kind]:
         self._refuse_if_here(wish)
-        file, part = wish.file, self._part(wish.file)
+        if isinstance(wish.file, Folder):
+            kind, part = Kind.CHECKPOINT, self._part(wish.file)
+            FolderTransfer(self._transfer, wish.source, wish.file, part).fetch(report, stop)
+        else:
+            kind, part = self._fetch_file(wish, wish.file, report, stop)
+        path = folder_of(kind, self._paths) / wish.file.saved_as
+        move(part, path)
+        discard(part)  # the note beside it
+        log.info("Downloaded %s as %s", wish.file.saved_as, path)
+        return path, kind
+
+    def _fetch_file(
+        self, wish: Wish, file: File, report: Report, stop: Callable[[], bool]
+    ) -> tuple[Kind, Path]:
+        part, source = self._part(file), wish.source
         sha256 = wish.sha256 or file.sha256
-        order = Order(file.url, part, file.size, sha256, wish.source.headers)
+        order = Order(file.url, part, file.size, sha256, source.headers, source.own_server)
         self._transfer.fetch(order, report, stop)
         try:
-            kind = _kind_of(part, wish)
+            return _kind_of(part, wish), part
         except EaselError as error:
             if not isinstance(error, BadInput):
                 discard(part)
             raise
-        path = folder_of(kind, self._paths) / file.saved_as
-        _move(part, path)
-        discard(part)  # the note beside it
-        log.info("Downloaded %s as %s", file.saved_as, path)
-        return path, kind
 
     def _refuse_if_here(self, wish: Wish) -> None:
-        kind = wish.kind or wish.source.kind
+        is_folder = isinstance(wish.file, Folder)
+        kind = Kind.CHECKPOINT if is_folder else wish.kind or wish.source.kind
         for one in Kind if kind is None else (kind,):
             path = folder_of(one, self._paths) / wish.file.saved_as
             if path.exists():
                 raise BadInput("file", wish.file.saved_as, f"{path} is here already")
 
-    def _part(self, file: File) -> Path:
+    def _part(self, file: Item) -> Path:
         return self._paths.models / STAGING / f"{file.saved_as}.part"
+
+    def _discard(self, file: Item) -> None:
+        if isinstance(file, Folder):
+            discard_folder(self._part(file))
+        else:
+            discard(self._part(file))
 
     def _next_id(self) -> int:
         return max((one.id for one in self._all), default=0) + 1
@@ -268,22 +306,3 @@ def _kind_of(part: Path, wish: Wish) -> Kind:
         raise BadInput("kind", None, f"the file is {words}; choose its kind ({', '.join(Kind)}) "
                        "and start again: the file is kept")  # fmt: skip
     return kind
-
-
-def _move(part: Path, path: Path) -> None:
-    """Put the whole file under its name in one step, also where that is another disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    near = path.with_name(path.name + ".part")
-    try:
-        part.replace(path)
-        return
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise OutOfSpace(f"{path} cannot be written: {error.strerror}.") from error
-    try:
-        shutil.copyfile(part, near)
-        near.replace(path)
-    except OSError as error:
-        near.unlink(missing_ok=True)
-        raise OutOfSpace(f"{path} cannot be written: {error.strerror}.") from error
-    part.unlink()

@@ -16,7 +16,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ class Order:
     size: int | None = None
     sha256: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    own_server: str = ""
+    """See `Policy.own_server`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class Transfer:
         start = start if total is None or start < total else 0
         asked = {"Range": f"bytes={start}-", "If-Range": kept["validator"]} if start else {}
         try:
-            with get(order.url, {**order.headers, **asked}, self.policy) as reply:
+            policy = replace(self.policy, own_server=order.own_server)
+            with get(order.url, {**order.headers, **asked}, policy) as reply:
                 start, total = _begin(reply, start)
                 self._check_room(order, start, total)
                 _write_note(order, reply, total)
@@ -96,7 +99,7 @@ class Transfer:
                 return body.write_to(order.part)
         except DownloadFailed as error:
             if isinstance(error, _Refused):
-                _note(order.part).unlink(missing_ok=True)  # the next try begins anew
+                note_of(order.part).unlink(missing_ok=True)  # the next try begins anew
                 raise DownloadFailed(error.host, error.reason) from error
             raise _Lost(error.host, error.reason) from error
         except OSError as error:
@@ -114,11 +117,14 @@ class Transfer:
             raise _Refused(host, f"it should have {order.size} bytes, and the server has {total}")
         if total > self.most_bytes:
             raise _Refused(host, f"it has {total} bytes, and {self.most_bytes} are allowed")
-        free = self.free_bytes(order.part.parent)
-        if total - start + self.spare_bytes > free:
-            needed = (total - start + self.spare_bytes - free) / 1e9
+        lacking = self.lacking_bytes(order.part.parent, total - start)
+        if lacking > 0:
             discard(order.part)
-            raise OutOfSpace(f"{_no_room(order.part)} {needed:.1f} GB more must be free.")
+            raise OutOfSpace(f"{_no_room(order.part)} {lacking / 1e9:.1f} GB more must be free.")
+
+    def lacking_bytes(self, folder: Path, needed: int) -> int:
+        """How much more must be free for `needed` bytes to find room; 0 or less: nothing."""
+        return needed + self.spare_bytes - self.free_bytes(folder)
 
 
 class _Refused(DownloadFailed):
@@ -162,7 +168,7 @@ class _Body:
 
 def discard(part: Path) -> None:
     """Remove what has come of a file."""
-    for path in (part, _note(part)):
+    for path in (part, note_of(part)):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
@@ -187,8 +193,8 @@ def _words(status: int) -> str:
     match status:
         case 401 | 403:
             return (
-                f"it refuses the file (HTTP {status}); models that need an account are reached "
-                "with a token in HF_TOKEN, once their licence was accepted there"
+                f"it refuses the file (HTTP {status}); a model for which one must sign in needs a "
+                "token: accept its licence there, then set HF_TOKEN to a token of yours"
             )
         case 404 | 410:
             return f"it has no such file (HTTP {status})"
@@ -236,7 +242,8 @@ def _no_room(part: Path) -> str:
     )
 
 
-def _note(part: Path) -> Path:
+def note_of(part: Path) -> Path:
+    """Where it says what a part is part of."""
     return part.with_name(part.name + ".json")
 
 
@@ -245,13 +252,13 @@ def _write_note(order: Order, reply: Reply, total: int | None) -> None:
     etag = reply.headers.get("etag", "")
     validator = etag if etag and not etag.startswith("W/") else reply.headers.get("last-modified")
     note = {"url": order.url, "sha256": order.sha256, "validator": validator, "total": total}
-    _note(order.part).write_text(json.dumps(note), encoding="utf-8")
+    note_of(order.part).write_text(json.dumps(note), encoding="utf-8")
 
 
 def _read_note(order: Order) -> dict[str, Any]:
     """The note, if it is about this order and the part can be taken up again; else {}."""
     try:
-        note = json.loads(_note(order.part).read_text(encoding="utf-8"))
+        note = json.loads(note_of(order.part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     is_same = isinstance(note, dict) and note.get("url") == order.url

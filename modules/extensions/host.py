@@ -6,10 +6,10 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from modules.core.errors import BadInput, EaselError, Interrupted, NotFound
+from modules.extensions.arguments import Control, check_arguments
 from modules.extensions.load import Extension, Loaded, load_scripts
 from modules.extensions.script import Script
 from modules.params.request import Kind, Request
@@ -19,18 +19,7 @@ from modules.processing.processed import Processed
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One argument of a script, as its component describes it."""
-
-    label: str
-    value: Any
-    """The default, as `run` gets it."""
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
-    choices: tuple[str, ...] | None = None
-
+T = TypeVar("T")
 
 KINDS: Final = ("txt2img", "img2img")
 """The tabs that have scripts."""
@@ -106,7 +95,7 @@ class ScriptHost:
 
     def controls(self, script: Script) -> tuple[Control, ...]:
         """What a script takes, in order."""
-        key = (str(script.is_img2img), script.name)
+        key = _key(script)
         with self._lock:
             if key not in self._controls:
                 fresh = type(script)()
@@ -132,15 +121,39 @@ class ScriptHost:
         return functools.partial(_run, script, arguments)
 
     def check(self, kind: Kind, name: str | None, given: Sequence[Any]) -> None:
-        """Raises what `runner` would raise."""
-        if name and name.lower() != "none":
-            self.arguments(self.find(kind, name), given)
+        """Find out, before a job is queued, whether its script can take these arguments.
+
+        Raises NotFound for an unknown script, BadInput for too many arguments, for one that its
+        field cannot hold, and what the script itself says of them.
+        """
+        if not name or name.lower() == "none":
+            return
+        script = self.find(kind, name)
+        arguments = self.arguments(script, given)
+        try:
+            check_arguments(self.controls(script), given)
+        except BadInput:  # unless a menu has got new names since it was read
+            self._forget_controls(script)
+            check_arguments(self.controls(script), given)
+        _guarded(script, functools.partial(script.check_arguments, *arguments))
+
+    def _forget_controls(self, script: Script) -> None:
+        with self._lock:
+            self._controls.pop(_key(script), None)
+
+
+def _key(script: Script) -> tuple[str, str | None]:
+    return str(script.is_img2img), script.name
 
 
 def _run(script: Script, arguments: Sequence[Any], p: Processing) -> Processed | None:
+    return _guarded(script, functools.partial(script.run, p, *arguments))
+
+
+def _guarded(script: Script, call: Callable[[], T]) -> T:
     """Raises what the script raises, with its title where it is a fault of the script."""
     try:
-        return script.run(p, *arguments)
+        return call()
     except (EaselError, Interrupted):
         raise
     except Exception as error:

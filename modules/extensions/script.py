@@ -7,11 +7,17 @@ The class that community scripts derive from, under A1111's names. Knows no grad
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modules.processing.p import Processing
 from modules.processing.processed import Processed
+
+InfotextSource = str | Callable[[Mapping[str, Any]], Any]
+"""A name in infotexts, or what makes of all of an infotext's names and values a field's value.
+
+The latter gives None where the field is to stay as it is.
+"""
 
 
 class Script:
@@ -22,6 +28,11 @@ class Script:
     filename: str = ""
     name: str | None = None
     """The title in lower case, which requests use."""
+    infotext_fields: Sequence[tuple[Any, InfotextSource]] = ()
+    """Set by `ui`: (component, where its value stands in an infotext) for "Read parameters".
+
+    The script is chosen, and its fields are filled, where the infotext says "Script: {title}".
+    """
     menu_names: Callable[[str], Sequence[str]] | None = None
     """On a page: the names in a table as they are now, such as "checkpoints"; None elsewhere."""
 
@@ -39,6 +50,12 @@ class Script:
         Called with gradio's layout block open. Import gradio inside.
         """
         return None
+
+    def check_arguments(self, *args: Any) -> None:
+        """Called before a job is queued. Raises BadInput for arguments that `run` would refuse.
+
+        What depends on the job's other parameters, `run` has to look at.
+        """
 
     def run(self, p: Processing, *args: Any) -> Processed | None:
         """Do the work; None runs the usual job. Raises BadInput for arguments that cannot be."""

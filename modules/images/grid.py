@@ -37,7 +37,8 @@ def image_grid(
 ) -> Image.Image:
     """`images` (RGB, any sizes) in reading order; every cell is as large as the largest.
 
-    rows: None means about a square. Raises ValueError for no images.
+    Smaller ones stand in the middle of theirs. rows: None means about a square. Raises ValueError
+    for no images.
     """
     if not images:
         raise ValueError("A grid needs at least one image")
@@ -47,5 +48,22 @@ def image_grid(
     height = max(image.height for image in images)
     grid = Image.new("RGB", (columns * width, rows * height), background)
     for index, image in enumerate(images):
-        grid.paste(image, (index % columns * width, index // columns * height))
+        row, column = divmod(index, columns)
+        place = (column * width, row * height)
+        paste_centred(grid, image, place, (width, height), background=background)
     return grid
+
+
+def paste_centred(
+    grid: Image.Image,
+    image: Image.Image,
+    place: tuple[int, int],
+    cell: tuple[int, int],
+    *,
+    background: str = "#000000",
+) -> None:
+    """Put a picture into the middle of the cell at `place` (x, y), with `background` around it."""
+    (x, y), (width, height) = place, cell
+    if image.size != cell:
+        grid.paste(background, (x, y, x + width, y + height))
+    grid.paste(image, (x + (width - image.width) // 2, y + (height - image.height) // 2))

@@ -55,10 +55,11 @@ def clip_names(folders: Iterable[Path]) -> list[str]:
     return list(_places(folders))
 
 
-def find_clip(folders: Sequence[Path], wanted: str) -> ClipFiles:
+def find_clip(folders: Sequence[Path], wanted: str, *, hub_cache: Path | None = None) -> ClipFiles:
     """The CLIP that `wanted` names: one of `clip_names`, or `ARCHITECTURE/TAG` of open_clip.
 
-    "" is the first of `clip_names`. Raises ModelError where there is none, or its weights are not
+    "" is the first of `clip_names`. hub_cache: where the hub's files lie on this machine; None is
+    the user's own. Raises ModelError where there is none, or its weights are not
     on this machine; NotFound for an unknown name.
     """
     places = _places(folders)
@@ -66,7 +67,9 @@ def find_clip(folders: Sequence[Path], wanted: str) -> ClipFiles:
         reason = f"there is no CLIP model. Put a folder with {CONFIG} and {WEIGHTS} into it"
         raise ModelError(folders[0], f"{reason} ({folders[0]}).")
     name = wanted or next(iter(places))
-    return _local(name, places[name]) if name in places else _known(name, folders[0], places)
+    if name in places:
+        return _local(name, places[name])
+    return _known(name, folders[0], places, hub_cache)
 
 
 def _places(folders: Iterable[Path]) -> dict[str, Path]:
@@ -121,7 +124,7 @@ def _check_config(config: Path) -> None:
         raise ModelError(config, "its tokenizer is not beside it: tokenizer.json is needed.")
 
 
-def _known(name: str, folder: Path, names: Iterable[str]) -> ClipFiles:
+def _known(name: str, folder: Path, names: Iterable[str], hub_cache: Path | None) -> ClipFiles:
     """`ARCHITECTURE/TAG` whose weights the hub's cache of this machine holds."""
     from huggingface_hub import try_to_load_from_cache
     from open_clip import get_model_config, get_pretrained_cfg  # carries torch
@@ -134,7 +137,9 @@ def _known(name: str, folder: Path, names: Iterable[str]) -> ClipFiles:
     if "hf_model_name" in text or "hf_tokenizer_name" in text:
         raise ModelError(name, "its text tower or tokenizer would have to be fetched from a hub.")
     repository = str(known.get("hf_hub", "")).strip("/")
-    found = try_to_load_from_cache(repository, WEIGHTS) if repository else None
+    found = None
+    if repository:
+        found = try_to_load_from_cache(repository, WEIGHTS, cache_dir=hub_cache)
     if not isinstance(found, str):
         where = f" from {repository}" if repository else ""
         raise ModelError(

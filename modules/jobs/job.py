@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from modules.jobs.outcome import Outcome
 from modules.jobs.progress import JobReport, Progress
-from modules.params.request import Request
+from modules.params.request import AnyRequest, ExtrasRequest
 from modules.processing.result import Result
+
+DRAW_BITS: Final = 63
+"""As many as a whole number in a file of JSON or SQLite safely has."""
 
 
 class State(StrEnum):
@@ -30,7 +35,7 @@ class Job:
     """One request on its way; changed only by the queue."""
 
     id: str
-    request: Request
+    request: AnyRequest
     number: int
     """Grows with each job; the queue goes on counting after a restart."""
     report: JobReport
@@ -81,24 +86,34 @@ class Job:
             self.future.cancel()
 
 
-def with_fixed_seeds(request: Request) -> Request:
+def with_fixed_seeds(request: AnyRequest) -> AnyRequest:
     """The request with a seed drawn for each that is -1, so that it gives the same twice.
 
-    A script draws its own: to some, -1 means another seed for each of their pictures.
+    A script draws its own, from a number that is drawn here: to some, -1 means another seed for
+    each of their pictures.
     """
     from modules.processing.p import fixed_seed  # numpy: the page comes up without it
 
-    if request.script_name:
+    if isinstance(request, ExtrasRequest):
         return request
+    draws = random.SystemRandom()
+    if request.script_name:
+        if request.draws_from is not None:
+            return request
+        return request.model_copy(update={"draws_from": draws.getrandbits(DRAW_BITS)})
     given = {name: getattr(request.params, name) for name in ("seed", "subseed")}
-    drawn = {name: fixed_seed(seed) for name, seed in given.items() if seed in (-1, None)}
+    drawn = {name: fixed_seed(seed, draws) for name, seed in given.items() if seed in (-1, None)}
     if not drawn:
         return request
     return request.model_copy(update={"params": request.params.model_copy(update=drawn)})
 
 
-def without_pictures(request: Request) -> Request:
+def without_pictures(request: AnyRequest) -> AnyRequest:
     """What a list of finished jobs needs of a request: not the pictures that it started from."""
+    if isinstance(request, ExtrasRequest):
+        names = tuple(one.model_copy(update={"data": ""}) for one in request.params.images)
+        empty = request.params.model_copy(update={"images": names})
+        return request.model_copy(update={"params": empty})
     pictures = ("init_images", "mask", "latent_mask", "firstpass_image")
     dropped = {name: None for name in pictures if name in type(request.params).model_fields}
     params = request.params.model_copy(update=dropped)

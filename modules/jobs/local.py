@@ -10,7 +10,8 @@ from PIL import Image
 
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
-from modules.params.request import Request
+from modules.params.request import AnyRequest, ExtrasRequest, Request
+from modules.processing.extras import run_extras
 from modules.processing.report import Report
 from modules.processing.result import Result
 
@@ -47,8 +48,10 @@ class LocalBackend:
         self._services: Services | None = None
         self._lock = threading.Lock()
 
-    def run(self, request: Request, report: Report) -> Result:
+    def run(self, request: AnyRequest, report: Report) -> Result:
         """Do the work. Raises EaselError for what the user can mend, Interrupted when stopped."""
+        if isinstance(request, ExtrasRequest):
+            return run_extras(request, self._models.upscalers, self._paths, report)
         from modules.processing.run import run_request  # torch: imported with the first job
 
         script = self._script_of(request)

@@ -23,7 +23,7 @@ from modules.jobs.outcome import Outcome
 from modules.jobs.progress import JobReport
 from modules.jobs.restore import end_of, restore_jobs, row_of
 from modules.jobs.store import NoStore, Store, Value
-from modules.params.request import Request
+from modules.params.request import AnyRequest
 from modules.processing.report import Report, Stop
 from modules.processing.result import Result
 
@@ -41,7 +41,7 @@ PICTURE_BYTES = 512 << 20
 class Backend(Protocol):
     """Runs one job at a time."""
 
-    def run(self, request: Request, report: Report) -> Result:
+    def run(self, request: AnyRequest, report: Report) -> Result:
         """Do the work. Raises EaselError for what the user can mend, Interrupted when stopped."""
 
 
@@ -94,7 +94,7 @@ class JobQueue:
             self._is_held = False
             self._changed.notify_all()
 
-    def submit(self, request: Request) -> Job:
+    def submit(self, request: AnyRequest) -> Job:
         """Put a request at the end of the queue; it is written down when this returns.
 
         Takes milliseconds, with large pictures tenths of a second: call it from a thread.
@@ -286,7 +286,7 @@ class JobQueue:
             if place and own and size > PICTURE_BYTES:
                 job.forget_pictures()
 
-    def _report(self, number: int, request: Request) -> JobReport:
+    def _report(self, number: int, request: AnyRequest) -> JobReport:
         every = int(request.settings.get("show_progress_every_n_steps", 10))
         if not request.settings.get("live_previews_enable", True):
             every = -1
@@ -315,9 +315,9 @@ def _bytes(image: Image.Image) -> int:
 class FunctionBackend:
     """A Backend made of a function, called in the queue's worker thread."""
 
-    def __init__(self, run: Callable[[Request, Report], Result]) -> None:
+    def __init__(self, run: Callable[[AnyRequest, Report], Result]) -> None:
         self._run = run
 
-    def run(self, request: Request, report: Report) -> Result:
+    def run(self, request: AnyRequest, report: Report) -> Result:
         """Call the function."""
         return self._run(request, report)

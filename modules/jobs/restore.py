@@ -19,13 +19,14 @@ from modules.jobs.outcome import Outcome
 from modules.jobs.progress import JobReport
 from modules.jobs.store import Row, Store, Value
 from modules.params.generation import Txt2ImgParams
-from modules.params.request import Request
+from modules.params.request import AnyRequest, ExtrasRequest, Request
 
 log = logging.getLogger(__name__)
 
-MakeReport = Callable[[int, Request], JobReport]
+MakeReport = Callable[[int, AnyRequest], JobReport]
 """The report of the job of that number."""
 
+EXTRAS: Final = "extras"
 CRASHES_ALLOWED: Final = 1
 LOST_TEXT: Final = (
     "The program ended before this job was done. Its pictures were not to be saved, and nobody"
@@ -91,7 +92,7 @@ def end_of(job: Job) -> dict[str, Value]:
     }
 
 
-def _request_text(request: Request) -> str:
+def _request_text(request: AnyRequest) -> str:
     try:
         return request.model_dump_json()
     except ValueError:
@@ -159,7 +160,7 @@ def _after_restart(row: Row) -> Row:
     )
 
 
-def _fate(row: Row, request: Request, problem: str | None) -> tuple[State, str | None]:
+def _fate(row: Row, request: AnyRequest, problem: str | None) -> tuple[State, str | None]:
     """What becomes of a job that was not done, and why if it is not made."""
     if problem:
         return State.FAILED, OLD_TEXT.format(why=problem)
@@ -172,10 +173,11 @@ def _fate(row: Row, request: Request, problem: str | None) -> tuple[State, str |
     return State.QUEUED, None
 
 
-def _read_request(row: Row) -> tuple[Request, str | None]:
+def _read_request(row: Row) -> tuple[AnyRequest, str | None]:
     """The request; where it cannot be read, one that shows its prompt, and the reason."""
     try:
-        return Request.model_validate_json(row.request), None
+        kind = ExtrasRequest if row.kind == EXTRAS else Request
+        return kind.model_validate_json(row.request), None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -17,6 +17,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Protocol
 
+from modules.jobs.owner import forget_owner, note_owner, owner_of
+
 log = logging.getLogger(__name__)
 
 Value = str | int | float | None
@@ -31,6 +33,10 @@ LOG_BYTES: Final = 16 << 20
 """Size to which the write-ahead log is cut back after a large request."""
 OWED: Final = 1000
 """Most changes that are made up for when a full disk takes more again."""
+IN_USE_TEXT: Final = (
+    "%s is in use by %s. This one keeps its own queue in memory: its jobs will not survive a"
+    " restart. To keep both, give each a folder with --data-dir."
+)
 _BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 
@@ -127,7 +133,8 @@ def open_store(path: Path) -> Store:
     """The rows in this file.
 
     A broken file is set aside and a new one begun. Where no file can be had, because another
-    program has it or the disk refuses, nothing is kept. Either way a warning is logged.
+    program has it or the disk refuses, nothing is kept. Either way a warning is logged, which
+    names that program.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,12 +147,16 @@ def open_store(path: Path) -> Store:
             log.warning("%s is broken (%s); set aside as %s", path, error, aside.name)
             return SqliteStore(path)
     except (sqlite3.Error, OSError, NewerSchema) as error:
-        busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-        reason = "another Easel uses it" if busy else error
-        log.warning(
-            "The queue cannot be kept in %s (%s): jobs will not survive a restart.", path, reason
-        )
+        if _is_busy(error):
+            log.warning(IN_USE_TEXT, path, owner_of(path))
+        else:
+            text = "The queue cannot be kept in %s (%s): jobs will not survive a restart."
+            log.warning(text, path, error)
         return NoStore()
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def _is_broken(error: sqlite3.Error) -> bool:
@@ -187,6 +198,7 @@ class SqliteStore:
         except BaseException:
             self._connection.close()
             raise
+        note_owner(path)
 
     def _prepare(self) -> None:
         execute = self._connection.execute
@@ -245,6 +257,7 @@ class SqliteStore:
     def close(self) -> None:
         """Let another program have the file."""
         with self._lock:
+            forget_owner(self._path)
             self._connection.close()
 
     def _write(self, *statements: Statement) -> None:

@@ -186,7 +186,7 @@ def _arguments(model: type, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _open(folder: Path) -> TensorFile:
     """The weights of one network: a whole file, shards, or a half precision variant."""
-    for pattern in ("*.safetensors.index.json", "*.safetensors"):
+    for pattern in ("*.safetensors.index*.json", "*.safetensors"):
         found = sorted(folder.glob(pattern), key=lambda file: (file.name.count("."), file.name))
         if found:
             return open_sharded(found[0]) if pattern.endswith("json") else open_tensors(found[0])

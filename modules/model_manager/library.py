@@ -34,6 +34,7 @@ class FileKind(StrEnum):
     HYPERNETWORK = "hypernetwork"
     VAE_APPROX = "vae-approx"
     """Small stand-ins for VAEs (TAESD)."""
+    UPSCALER = "upscaler"
 
 
 _PICTURES: Final = frozenset({".png", ".webp"})
@@ -44,7 +45,12 @@ _ENDINGS: Final[Mapping[FileKind, frozenset[str]]] = {
     FileKind.EMBEDDING: frozenset({".safetensors", ".pt", ".bin"}) | _PICTURES,
     FileKind.HYPERNETWORK: frozenset({".safetensors", ".pt"}),
     FileKind.VAE_APPROX: frozenset({".safetensors", ".pth", ".pt"}),
+    FileKind.UPSCALER: frozenset({".safetensors", ".pth", ".pt"}),
 }
+UPSCALER_FOLDERS: Final = (
+    *("ESRGAN", "RealESRGAN", "BSRGAN", "DAT", "HAT", "SwinIR", "ScuNET", "upscale_models"),
+)
+"""Below the models folder; A1111's, and the one that others use. The first is where new ones go."""
 _ALIAS: Final = "ss_output_name"
 _IN_TAGS: Final = frozenset("<>:")
 """What a name in a tag cannot hold."""
@@ -117,6 +123,7 @@ class Library:
                 FileKind.EMBEDDING: (paths.embeddings,),
                 FileKind.HYPERNETWORK: (paths.hypernetworks,),
                 FileKind.VAE_APPROX: (paths.models / "VAE-approx",),
+                FileKind.UPSCALER: tuple(paths.models / name for name in UPSCALER_FOLDERS),
             }
         )
 

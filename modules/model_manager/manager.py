@@ -27,7 +27,9 @@ from modules.model_manager.networks import Networks
 from modules.model_manager.scan import FOLDER_MARK
 from modules.model_manager.state import ModelState, Progress
 from modules.model_manager.tiny_vae import TinyVaes
+from modules.model_manager.upscaler_files import UpscalerFiles
 from modules.model_manager.vae import AUTOMATIC, VaeCatalogue
+from modules.postprocess import Upscalers
 
 if TYPE_CHECKING:  # these carry torch
     import torch
@@ -96,6 +98,8 @@ class ModelManager:
         self.lend_device = DeviceLender(
             self._lock, self._cache, settings, lambda: self.placement.device
         )
+        files = UpscalerFiles(self.library, settings)
+        self.upscalers = Upscalers(files, self.lend_device, settings)
         self._idle = IdleWatch(self._rest, make_timer)
         self._users = 0
         self._state = ModelState()
@@ -204,6 +208,7 @@ class ModelManager:
 
     def unload(self) -> None:
         """Forget all models and give their memory back, once nobody uses them."""
+        self.upscalers.unload()
         with self._lock:
             self._forget()
 
@@ -238,6 +243,7 @@ class ModelManager:
                 self._forget()
         finally:
             self._lock.release()
+        self.upscalers.unload()
 
     def _forget(self) -> None:
         if len(self._cache):

@@ -17,6 +17,9 @@ from modules.model_manager.hashes import Stamp
 FOLDER_MARK: Final = "model_index.json"
 """File that makes a folder a diffusers model."""
 
+UNFINISHED: Final = ".part"
+"""Ending of folders and files that are still being written."""
+
 PREVIEW_ENDINGS: Final = tuple(
     f"{middle}.{ending}"
     for middle in (".preview", "")
@@ -46,7 +49,7 @@ def scan(root: Path, endings: Collection[str], *, folders: bool = False) -> Iter
     """Files below `root` with one of `endings` (lower case, dot included).
 
     With `folders`, diffusers folders too. Links are followed, circles are not; files whose names
-    begin with a dot are left out, and folders that cannot be read are passed over.
+    begin with a dot are left out, and so are folders that are unfinished or cannot be read.
     """
     visited: set[str] = set()
     waiting = [""]
@@ -65,6 +68,8 @@ def scan(root: Path, endings: Collection[str], *, folders: bool = False) -> Iter
         for entry in entries:
             below = f"{relative}/{entry.name}" if relative else entry.name
             if entry.is_dir():
+                if entry.name.endswith(UNFINISHED):
+                    continue
                 mark = os.path.join(entry.path, FOLDER_MARK)  # noqa: PTH118  # for speed
                 if folders and os.path.isfile(mark):  # noqa: PTH113
                     yield _found(folder, entry.name, entry.name, below, names, os.stat(mark))  # noqa: PTH116

@@ -164,6 +164,9 @@ class _Reader:
                 stack.append(_Name(f"{module} {attribute}"))
             case "BINPERSID":
                 stack.append(self._storage(stack.pop()))
+            case "BUILD":  # attributes of an OrderedDict, as torch's `state_dict()` has them
+                stack.pop()
+                _as_dict(stack[-1])
             case "REDUCE":
                 function, arguments = self._pop(2)
                 stack.append(_made(function, arguments))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from modules.core.errors import NotFound
+from modules.params.extras import ExtrasParams
 from modules.params.generation import GenerationParams, Txt2ImgParams
 from modules.params.img2img import Img2ImgParams
 
@@ -42,11 +43,23 @@ class Request(BaseModel):
     """(prompt, negative prompt) of each style that `params.styles` names."""
     script_name: str | None = None
     script_args: tuple[Any, ...] = ()
+    draws_from: int | None = None
+    """What the script's random seeds follow from; None: they are others each time."""
     alwayson_scripts: dict[str, Any] = Field(default_factory=dict)
     user: str = ""
     task_id: str = ""
     save_samples: bool = True
     save_grid: bool = True
+
+    @property
+    def title(self) -> str:
+        """What lists of jobs call it."""
+        return self.params.prompt
+
+    @property
+    def rounds(self) -> int:
+        """How often a job can be stopped with something to show for it."""
+        return self.params.n_iter
 
     @model_validator(mode="before")
     @classmethod
@@ -60,6 +73,35 @@ class Request(BaseModel):
             return values | {"params": model.model_validate(params)} if model else values
         kinds = [kind for kind, model in PARAMS.items() if isinstance(params, model)]
         return values | {"kind": kinds[0]} if kinds else values
+
+
+class ExtrasRequest(BaseModel):
+    """A job of extras: what the queue takes beside a Request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["extras"] = "extras"
+    params: ExtrasParams
+    settings: dict[str, Any] = Field(default_factory=dict)
+    user: str = ""
+    task_id: str = ""
+    save_samples: bool = True
+    save_grid: Literal[False] = False
+
+    @property
+    def title(self) -> str:
+        """What lists of jobs call it: the names of its pictures."""
+        names = [picture.name for picture in self.params.images]
+        return names[0] if len(names) == 1 else f"{len(names)} pictures"
+
+    @property
+    def rounds(self) -> int:
+        """How often a job can be stopped with something to show for it."""
+        return len(self.params.images)
+
+
+AnyRequest = Request | ExtrasRequest
+"""What the queue takes."""
 
 
 class BodyFields(BaseModel):

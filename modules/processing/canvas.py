@@ -6,7 +6,8 @@ picture are brought to it, and that a picture of a batch has its own box.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from modules.images.masks import (
     strengthen_mask,
     with_aspect,
 )
+from modules.images.resize import Enlarge
 from modules.params.img2img import INPAINT_AREAS, MASK_MODES, MASKED_CONTENTS, Img2ImgParams
 from modules.processing.pictures import Sources
 
@@ -57,11 +59,18 @@ class Canvas:
 
 
 def make_canvases(
-    params: Img2ImgParams, settings: SettingsView, sources: Sources
+    params: Img2ImgParams,
+    settings: SettingsView,
+    sources: Sources,
+    enlarge: Enlarge | None = None,
 ) -> tuple[Canvas, ...]:
-    """A canvas for each source picture."""
+    """A canvas for each source picture; `enlarge` is used before Lanczos where one grows."""
     marked = _marked(params, sources)
-    return tuple(_canvas(params, settings, sources, image, marked) for image in sources.images)
+    resize = functools.partial(resize_image, enlarge=enlarge)
+    return tuple(
+        _canvas(params, settings, sources, _Source(image, marked, resize))
+        for image in sources.images
+    )
 
 
 def canvas_pairs(
@@ -94,21 +103,26 @@ def _marked(params: Img2ImgParams, sources: Sources) -> Image.Image | None:
     return blur_mask(mask, *params.blur)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One picture, the mask at its own size, and how pictures (not masks) are resized."""
+
+    image: Image.Image
+    marked: Image.Image | None
+    resize: Callable[..., Image.Image]
+
+
 def _canvas(
-    params: Img2ImgParams,
-    settings: SettingsView,
-    sources: Sources,
-    image: Image.Image,
-    marked: Image.Image | None,
+    params: Img2ImgParams, settings: SettingsView, sources: Sources, source: _Source
 ) -> Canvas:
     background = settings["img2img_background_color"]
-    picture = flatten(image, background)
+    picture, marked = flatten(source.image, background), source.marked
     if marked is None:
-        canvas = Canvas(_resized(picture, params))
+        canvas = Canvas(_resized(picture, params, source))
     elif params.inpaint_full_res:
-        canvas = _only_marked(params, sources, picture, marked)
+        canvas = _only_marked(params, sources, picture, marked, source)
     else:
-        canvas = _whole(params, sources, picture, marked)
+        canvas = _whole(params, sources, picture, marked, source)
     picture = canvas.picture
     if canvas.latent_mask is not None and params.inpainting_fill != ORIGINAL:
         picture = fill_marked(picture, _stretched(canvas.latent_mask, picture.size))
@@ -125,12 +139,16 @@ def _canvas(
 
 
 def _whole(
-    params: Img2ImgParams, sources: Sources, picture: Image.Image, marked: Image.Image
+    params: Img2ImgParams,
+    sources: Sources,
+    picture: Image.Image,
+    marked: Image.Image,
+    source: _Source,
 ) -> Canvas:
     """The whole picture is painted at once."""
     size = (params.width, params.height)
     mask = resize_image(marked, *size, ResizeMode(params.resize_mode))
-    shown = resize_image(picture, *size, ResizeMode(params.resize_mode))
+    shown = source.resize(picture, *size, ResizeMode(params.resize_mode))
     free = strengthen_mask(mask)
     own = sources.latent_mask
     latent_mask = mask
@@ -150,13 +168,17 @@ def _whole(
 
 
 def _only_marked(
-    params: Img2ImgParams, sources: Sources, picture: Image.Image, marked: Image.Image
+    params: Img2ImgParams,
+    sources: Sources,
+    picture: Image.Image,
+    marked: Image.Image,
+    source: _Source,
 ) -> Canvas:
     """Only a box round the mask is painted, at the full size; a blank mask means no mask."""
     marked = _stretched(marked, picture.size)
     box = marked_box(marked, params.inpaint_full_res_padding)
     if box is None:
-        return Canvas(_resized(picture, params))
+        return Canvas(_resized(picture, params, source))
     size = (params.width, params.height)
     box = with_aspect(box, size, picture.size)
     mask = _cut(marked, box, size)
@@ -165,7 +187,7 @@ def _only_marked(
         own = read_mask(sources.latent_mask, rounds=params.mask_round)
         latent_mask = _cut(_stretched(own, picture.size), box, size)
     return Canvas(
-        picture=_cut(picture, box, size),
+        picture=source.resize(picture.crop(box), *size, ResizeMode.FILL),
         mask=mask,
         latent_mask=latent_mask,
         overlay=kept_part(picture, marked),
@@ -175,10 +197,10 @@ def _only_marked(
     )
 
 
-def _resized(picture: Image.Image, params: Img2ImgParams) -> Image.Image:
+def _resized(picture: Image.Image, params: Img2ImgParams, source: _Source) -> Image.Image:
     if params.resize_mode == ResizeMode.LATENT:
         return picture
-    return resize_image(picture, params.width, params.height, ResizeMode(params.resize_mode))
+    return source.resize(picture, params.width, params.height, ResizeMode(params.resize_mode))
 
 
 def _cut(image: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:

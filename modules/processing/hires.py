@@ -30,6 +30,7 @@ from modules.processing.passes import (
 )
 from modules.processing.prepare import LATENT_UPSCALERS, hires_sizes
 from modules.processing.stage import CELL, Batch, Stage
+from modules.processing.upscaling import upscale_in_job
 from modules.sampling.run import Prompts, prompt_steps, sample_from
 
 
@@ -112,7 +113,7 @@ def _enlarged(
     else:
         small = to_images(stage.pipeline.decode(first))
     stage.put_to_work(hires_checkpoint)
-    larger = enlarge_pictures(small, params, upscaler)
+    larger = enlarge_pictures(stage, small, params, upscaler)
     return _crop(stage.pipeline.encode_image(to_tensor(larger)), params)
 
 
@@ -126,13 +127,12 @@ def enlarge_latent(latent: Tensor, params: Txt2ImgParams, upscaler: str) -> Tens
 
 
 def enlarge_pictures(
-    pictures: list[Image.Image], params: Txt2ImgParams, upscaler: str
+    stage: Stage, pictures: list[Image.Image], params: Txt2ImgParams, upscaler: str
 ) -> list[Image.Image]:
     """The pictures scaled to cover the size of the second pass."""
     scaled, _ = hires_sizes(params)
-    filters = {"Nearest": Image.Resampling.NEAREST}
-    resample = filters.get(upscaler, Image.Resampling.LANCZOS)
-    return [picture.resize(scaled, resample) for picture in pictures]
+    upscalers, report = stage.models.upscalers, stage.report
+    return [upscale_in_job(one, upscaler, scaled, upscalers, report) for one in pictures]
 
 
 def _crop(latent: Tensor, params: Txt2ImgParams) -> Tensor:

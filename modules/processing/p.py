@@ -6,6 +6,7 @@ what `freeze()` returned is used.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from modules.core.settings import SettingsView
 from modules.params.generation import GenerationParams, Txt2ImgParams
 from modules.params.img2img import Img2ImgParams
 from modules.params.request import Params
+from modules.postprocess import Upscalers
+from modules.processing.blame import LISTS, blamed, check_lists
 from modules.processing.canvas import Canvas
 from modules.processing.pictures import Sources, read_sources
 from modules.processing.prepare import check_img2img, check_params
@@ -38,19 +41,16 @@ RANDOM_SEEDS = 4294967294
 """Seed -1 draws below this; A1111 1.10 behaviour."""
 
 
-LISTS = ("all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds",
-         "prompts", "negative_prompts", "seeds", "subseeds")  # fmt: skip
-"""Attributes beside the parameters that hooks may write."""
 LISTABLE = ("prompt", "negative_prompt", "seed", "subseed")
 """Parameters of which a script may give one for each picture; the first stands for all."""
-NAMED_BY = {"sampler": "sampler_name", "schedule type": "scheduler", "upscaler": "hr_upscaler"}
-"""What NotFound calls a thing, and the field that names it."""
 
 
 class StableDiffusionProcessing:
     """Parameters as plain attributes, and the lists that a job fills in as it goes."""
 
     params_class: type[GenerationParams] = GenerationParams
+    upscalers: Upscalers | None = None
+    """Those of the running program, once a job has `p`; None: those without files."""
 
     def __init__(self, params: GenerationParams, settings: SettingsView) -> None:
         for name in type(params).model_fields:
@@ -73,6 +73,8 @@ class StableDiffusionProcessing:
         self.negative_prompts: list[str] = []
         self.seeds: list[int] = []
         self.subseeds: list[int] = []
+        self.draws = random.Random()
+        """What seeds of -1 are drawn from; copies of `p` share it."""
         self._writers: dict[str, str] = {}
         self._seen: dict[str, Any] = {}
         self._job: ScriptJob | None = None
@@ -91,11 +93,16 @@ class StableDiffusionProcessing:
         """Who wrote this field last: an extension's name, or a word for what nobody noted."""
         return self._writers.get(name, "an extension")
 
+    def writer(self, name: str) -> str | None:
+        """The extension that wrote this field last; None where no hook did."""
+        return self._writers.get(name)
+
     def _values(self) -> dict[str, Any]:
-        """Every field and list that hooks may write; lists copied."""
-        values = {name: getattr(self, name, None) for name in (*self.params_class.model_fields,
-                                                               *LISTS)}  # fmt: skip
-        return {name: list(v) if isinstance(v, list) else v for name, v in values.items()}
+        """Every field and list that hooks may write; lists and dictionaries copied."""
+        names = (*self.params_class.model_fields, *LISTS, "extra_generation_params")
+        values = {name: getattr(self, name, None) for name in names}
+        return {name: copy.copy(v) if isinstance(v, list | dict) else v
+                for name, v in values.items()}  # fmt: skip
 
     def freeze(self) -> GenerationParams:
         """The parameters as they are now, checked.
@@ -104,18 +111,14 @@ class StableDiffusionProcessing:
         """
         values = {name: getattr(self, name) for name in self.params_class.model_fields}
         values |= {name: first_of(values[name]) for name in LISTABLE}
+        check_lists(self)
         try:
             return self._check(values)
         except BadInput as error:
             allowed = f"{error.allowed} (changed by {self.blame(error.field.split('.')[0])})"
             raise BadInput(error.field, error.value, allowed) from error
-
         except NotFound as error:
-            field = NAMED_BY.get(error.what, "")
-            if field not in self._writers:
-                raise
-            allowed = f"{error} (changed by {self.blame(field)})"
-            raise BadInput(field, error.name, allowed) from error
+            raise blamed(self, error) from error
 
     def _check(self, values: dict[str, Any]) -> GenerationParams:
         raise NotImplementedError
@@ -127,8 +130,37 @@ class StableDiffusionProcessing:
         share the seed and the variation seed counts. A script's list is taken as it is.
         """
         steps = 0 if self.subseed_strength != 0 else 1
-        self.seed, self.all_seeds = _seeds("seed", self.seed, count, steps)
-        self.subseed, self.all_subseeds = _seeds("subseed", self.subseed, count, 1)
+        self.seed, self.all_seeds = self._counted("seed", self.seed, count, steps)
+        self.subseed, self.all_subseeds = self._counted("subseed", self.subseed, count, 1)
+
+    def take_batch(self, number: int, size: int) -> None:
+        """Put a batch's prompts and seeds into its lists. Raises BadInput where there are none."""
+        mine = slice(number * size, (number + 1) * size)
+        self.prompts = self.all_prompts[mine]
+        self.negative_prompts = self.all_negative_prompts[mine]
+        self.seeds, self.subseeds = self.all_seeds[mine], self.all_subseeds[mine]
+        counts = {len(self.prompts), len(self.seeds), len(self.negative_prompts)}
+        if len(counts) > 1 or 0 in counts:
+            by = self.blame("all_prompts")
+            allowed = f"one prompt and seed for each picture (changed by {by})"
+            raise BadInput("all_prompts", len(self.all_prompts), allowed)
+
+    def fixed_seed(self, seed: int | None) -> int:
+        """The seed itself, or one drawn for -1 and None: the same ones if the job is run again."""
+        return fixed_seed(seed, self.draws)
+
+    def _counted(
+        self, name: str, given: int | list[int], count: int, step: int
+    ) -> tuple[int | list[int], list[int]]:
+        """What the parameter becomes, and the seed of each of `count` pictures."""
+        if not isinstance(given, list):
+            seed = self.fixed_seed(given)
+            return seed, [next_seed(seed, i * step) for i in range(count)]
+        if len(given) < count:
+            allowed = f"one for each of {count} pictures is needed"
+            raise BadInput(name, f"{len(given)} values", allowed)
+        seeds = [self.fixed_seed(value) for value in given]
+        return seeds, seeds[:count]
 
     @property
     def job(self) -> ScriptJob:
@@ -160,7 +192,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     params_class = Txt2ImgParams
 
     def _check(self, values: dict[str, Any]) -> Txt2ImgParams:
-        return check_params(values)
+        return check_params(values, self.upscalers)
 
     def freeze(self) -> Txt2ImgParams:
         """The parameters as they are now, checked; see above."""
@@ -275,24 +307,11 @@ def first_of(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
-def _seeds(
-    name: str, given: int | list[int], count: int, step: int
-) -> tuple[int | list[int], list[int]]:
-    """What the parameter becomes, and the seed of each of `count` pictures."""
-    if not isinstance(given, list):
-        seed = fixed_seed(given)
-        return seed, [next_seed(seed, i * step) for i in range(count)]
-    if len(given) < count:
-        raise BadInput(name, f"{len(given)} values", f"one for each of {count} pictures is needed")
-    seeds = [fixed_seed(value) for value in given]
-    return seeds, seeds[:count]
-
-
 def next_seed(seed: int, step: int = 1) -> int:
     """The seed `step` further on; behind the last one comes 0."""
     return (int(seed) + step) % SEEDS
 
 
-def fixed_seed(seed: int | None) -> int:
-    """The seed itself, or a random one for -1 and None."""
-    return random.randrange(RANDOM_SEEDS) if seed is None or seed == -1 else int(seed)
+def fixed_seed(seed: int | None, draws: random.Random) -> int:
+    """The seed itself, or one drawn for -1 and None."""
+    return draws.randrange(RANDOM_SEEDS) if seed is None or seed == -1 else int(seed)

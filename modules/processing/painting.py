@@ -16,9 +16,10 @@ from modules.processing.facts import extra_noise_pairs
 from modules.processing.finish import Job, Picture, save_init_image
 from modules.processing.p import StableDiffusionProcessingImg2Img
 from modules.processing.stage import Batch, Stage
+from modules.processing.upscaling import enlarger
 
 
-def with_canvases(job: Job, batch: Batch, params: Img2ImgParams) -> Batch:
+def with_canvases(job: Job, stage: Stage, batch: Batch, params: Img2ImgParams) -> Batch:
     """The batch with a canvas for each picture, noted in the infotext. Raises BadInput."""
     p, settings = job.p, job.settings
     assert isinstance(p, StableDiffusionProcessingImg2Img)
@@ -28,7 +29,7 @@ def with_canvases(job: Job, batch: Batch, params: Img2ImgParams) -> Batch:
     soft = read_soft_inpaint(job.request.alwayson_scripts) if sources.mask else None
     if soft:
         params = params.model_copy(update={"mask_round": False})
-    made = make_canvases(params, settings, sources)
+    made = make_canvases(params, settings, sources, enlarger(stage, settings))
     if sources.mask and params.inpaint_full_res and not all(canvas.mask for canvas in made):
         job.warnings.append("The mask is blank: the whole picture was changed.")
     multiplier = params.initial_noise_multiplier

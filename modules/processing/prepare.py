@@ -22,6 +22,7 @@ from modules.params.img2img import Img2ImgParams
 from modules.params.request import Kind, Params, Request
 from modules.params.soft_inpaint import read_soft_inpaint
 from modules.params.styles import StyleDatabase
+from modules.postprocess import PIXEL_UPSCALERS, Upscalers
 from modules.processing.pictures import read_sources
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
@@ -35,8 +36,8 @@ LATENT_UPSCALERS: Mapping[str, tuple[str, bool]] = {
 }
 """Name → (interpolation mode, antialias) of torch's interpolate; A1111 1.10's list."""
 
-PIXEL_UPSCALERS: tuple[str, ...] = ("None", "Lanczos", "Nearest")
 HIRES_UPSCALERS: tuple[str, ...] = (*LATENT_UPSCALERS, *PIXEL_UPSCALERS)
+"""Those of hires fix that need no file."""
 
 DEFAULT_SAMPLER = "DPM++ 2M"
 SMALLEST_SIDE = 8
@@ -62,13 +63,15 @@ def prepare_request(
     settings: SettingsView,
     catalogue: Finder,
     styles: StyleDatabase | None = None,
+    upscalers: Upscalers | None = None,
     overrides: Mapping[str, Any] | None = None,
     **envelope: Any,
 ) -> Request:
     """A Request that says everything; `envelope` holds the other fields of Request.
 
-    Raises BadInput for a value out of bounds or a picture that cannot be read, NotFound for an
-    unknown sampler, schedule, upscaler, checkpoint, style or setting.
+    upscalers: with model files; None knows those without. Raises BadInput for a value out of
+    bounds or a picture that cannot be read, NotFound for an unknown sampler, schedule, upscaler,
+    checkpoint, style or setting, ModelError for an upscaler's file that is refused.
     """
     view = settings.with_overrides(overrides or {})
     if str(envelope.get("script_name") or "none").lower() == "none":
@@ -76,8 +79,10 @@ def prepare_request(
     checked: Params
     if kind == "img2img" or isinstance(params, Img2ImgParams):
         checked = _prepared_img2img(params, view, envelope.get("alwayson_scripts") or {})
+        if view["upscaler_for_img2img"] and upscalers is not None:
+            upscalers.check(view["upscaler_for_img2img"])
     else:
-        checked = _prepared_txt2img(params, view)
+        checked = _prepared_txt2img(params, view, upscalers)
     _check_colour("grid_background_color", view)
     _check_checkpoints(checked, (overrides or {}).get("sd_model_checkpoint"), catalogue)
     return Request(
@@ -88,10 +93,12 @@ def prepare_request(
     )
 
 
-def _prepared_txt2img(params: Mapping[str, Any] | Params, view: SettingsView) -> Txt2ImgParams:
-    checked = check_params(params)
+def _prepared_txt2img(
+    params: Mapping[str, Any] | Params, view: SettingsView, upscalers: Upscalers | None
+) -> Txt2ImgParams:
+    checked = check_params(params, upscalers)
     if checked.enable_hr and view["use_old_hires_fix_width_height"]:
-        checked = check_params(_as_before_1_0(checked))
+        checked = check_params(_as_before_1_0(checked), upscalers)
     if checked.firstpass_image:
         decode_base64(checked.firstpass_image, field="firstpass_image")
     return checked
@@ -150,7 +157,9 @@ def check_img2img(params: Mapping[str, Any] | Params) -> Img2ImgParams:
     return valid.model_copy(update=changes)
 
 
-def check_params(params: Mapping[str, Any] | Params) -> Txt2ImgParams:
+def check_params(
+    params: Mapping[str, Any] | Params, upscalers: Upscalers | None = None
+) -> Txt2ImgParams:
     """Validated parameters with canonical names of samplers, schedules and upscalers."""
     valid = _validated(Txt2ImgParams, _values(params))
     if valid.enable_hr and valid.firstphase_width and valid.firstphase_height:
@@ -166,8 +175,21 @@ def check_params(params: Mapping[str, Any] | Params) -> Txt2ImgParams:
         changes["hr_scheduler"] = find_names(sampler, valid.hr_scheduler)[1]
     if valid.enable_hr:
         _check_hires_size(valid)
-        changes["hr_upscaler"] = _known("upscaler", valid.hr_upscaler or "Latent", HIRES_UPSCALERS)
+        changes["hr_upscaler"] = hires_upscaler(valid.hr_upscaler or "Latent", upscalers)
     return valid.model_copy(update=changes)
+
+
+def hires_upscaler(name: str, upscalers: Upscalers | None) -> str:
+    """The name of an upscaler of hires fix as the lists have it; latent ones go first.
+
+    Raises NotFound, ModelError for a file that is refused.
+    """
+    if upscalers is None or name.lower() in map(str.lower, LATENT_UPSCALERS):
+        return _known("upscaler", name, HIRES_UPSCALERS)
+    try:
+        return upscalers.check(name)
+    except NotFound as error:
+        raise NotFound("upscaler", name, (*LATENT_UPSCALERS, *error.choices)) from error
 
 
 def _values(params: Mapping[str, Any] | Params) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from modules.core.errors import BadInput, Interrupted, NotFound, OutOfSpace
+from modules.core.errors import Interrupted, NotFound, OutOfSpace
 from modules.core.hooks import Hooks
 from modules.core.paths import Paths
 from modules.core.settings import SettingsView, known_settings
@@ -30,6 +30,7 @@ from modules.params.img2img import Img2ImgParams
 from modules.params.request import Params, Request
 from modules.params.styles import StyleDatabase, apply_style
 from modules.processing.batch import make_batch
+from modules.processing.blame import blamed, check_lists
 from modules.processing.composite import Piece, composite_pieces
 from modules.processing.conditioning import PromptCache
 from modules.processing.facts import (
@@ -129,6 +130,7 @@ def run_p(
 ) -> Result:
     """Make the pictures of `p` as it stands; the request says the rest. See `run_request`."""
     started = time.perf_counter()
+    p.upscalers = services.models.upscalers
     p.watch()
     warnings = services.hooks.call("before_process", p, after=p.note_writer)
     job = Job(request, settings, services.paths, services.hooks, p, datetime.now(), warnings)
@@ -146,7 +148,10 @@ def run_p(
             warnings=warnings,
         )
         find_facts = functools.cache(lambda: model_facts(services.models, choice))
-        output, params = _make_all(job, stage, find_facts)
+        try:
+            output, params = _make_all(job, stage, find_facts)
+        except NotFound as error:  # a checkpoint that a hook wants
+            raise blamed(p, error) from error
         memory = services.models.memory()
     facts = find_facts()
     grids = _add_grid(job, params, facts, output)
@@ -233,13 +238,9 @@ def _with_styles(job: Job, text: str, side: int) -> str:
 def _prepare_batch(job: Job, stage: Stage, params: Params, number: int) -> tuple[Batch, Params]:
     """Cut one batch out of the lists, let its hooks change it, and freeze it."""
     p, settings = job.p, job.settings
-    mine = slice(number * params.batch_size, (number + 1) * params.batch_size)
-    p.prompts, p.negative_prompts = p.all_prompts[mine], p.all_negative_prompts[mine]
-    p.seeds, p.subseeds = p.all_seeds[mine], p.all_subseeds[mine]
-    if not p.prompts or not len(p.prompts) == len(p.seeds) == len(p.negative_prompts):
-        allowed = f"one prompt and seed for each picture (changed by {p.blame('all_prompts')})"
-        raise BadInput("all_prompts", len(p.all_prompts), allowed)
+    p.take_batch(number, params.batch_size)
     stage.call("before_process_batch", p, number, p.prompts, p.seeds, p.subseeds)
+    check_lists(p)
     clean = strip_comments if settings["enable_prompt_comments"] else str
     texts, tags = cut_tags([clean(prompt) for prompt in p.prompts])
     stage.call("process_batch", p, number, texts, p.seeds, p.subseeds)
@@ -253,8 +254,8 @@ def _prepare_batch(job: Job, stage: Stage, params: Params, number: int) -> tuple
         negative_prompts=negatives,
         hr_prompts=tuple(texts) if own.prompt is None else (own.prompt,) * len(texts),
         hr_negative_prompts=negatives if own.negative is None else (own.negative,) * len(texts),
-        seeds=tuple(p.seeds),
-        subseeds=tuple(p.subseeds),
+        seeds=tuple(map(int, p.seeds)),
+        subseeds=tuple(map(int, p.subseeds)),
         networks=batch_networks(
             stage.models.networks,
             () if params.disable_extra_networks else tags,
@@ -265,7 +266,7 @@ def _prepare_batch(job: Job, stage: Stage, params: Params, number: int) -> tuple
         ),
     )
     if isinstance(params, Img2ImgParams):
-        batch = with_canvases(job, batch, params)
+        batch = with_canvases(job, stage, batch, params)
     _note_parameters(job, batch.params, texts)
     return batch, batch.params
 

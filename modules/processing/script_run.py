@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -36,7 +37,9 @@ def run_script(request: Request, run: RunScript, services: Services, report: Rep
     started = time.perf_counter()
     job = RunningScript(request, services, report)
     p = make_p(request.params, job.settings)
-    p.job = job
+    p.job, p.upscalers = job, services.models.upscalers
+    if request.draws_from is not None:
+        p.draws = random.Random(request.draws_from)
     processed = run(p)
     if processed is None:
         processed = job.process(p)

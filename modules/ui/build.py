@@ -10,10 +10,11 @@ from gradio.components import Component
 
 from modules.core.app import VERSION, App
 from modules.ui.events import QUIET, in_event_loop
+from modules.ui.form import Form
 from modules.ui.header import Header
 from modules.ui.picture_tab import PictureTab
-from modules.ui.send import wire_sends
-from modules.ui.tabs import img2img, inpaint, models, txt2img
+from modules.ui.send import Tab, wire_sends
+from modules.ui.tabs import extras, img2img, inpaint, models, txt2img
 
 TABS: Final = (
     (txt2img.TAB, txt2img.LABEL, txt2img.Txt2ImgTab),
@@ -47,7 +48,7 @@ def assemble(app: App) -> tuple[gr.Blocks, str]:
 
     Must be called where an event loop runs.
     """
-    header = Header(app)
+    header, upscaling = Header(app), extras.ExtrasTab(app)
     tabs = [(name, label, make(app)) for name, label, make in TABS]
     with gr.Blocks(
         title="Easel", fill_width=True, analytics_enabled=False, delete_cache=CACHE_SECONDS
@@ -57,18 +58,28 @@ def assemble(app: App) -> tuple[gr.Blocks, str]:
             for name, label, tab in tabs:
                 with gr.Tab(label, id=name, elem_id=f"tab_{name}"):
                     tab.build(header.state)
+            with gr.Tab(extras.LABEL, id=extras.TAB, elem_id=f"tab_{extras.TAB}"):
+                upscaling.build(header.state)
             for name, label, make in PLAIN_TABS:
                 with gr.Tab(label, id=name, elem_id=f"tab_{name}"):
                     make().build()
         gr.HTML(_FOOTER)
-        for _, _, tab in tabs:
-            tab.recall(page, header.state)
-        wire_sends(app, {name: tab for name, _, tab in tabs})
+        named: dict[str, Tab] = {name: tab for name, _, tab in tabs}
+        named[extras.TAB] = upscaling
+        for one in named.values():
+            one.recall(page, header.state)
+        wire_sends(app, named)
         _load(page, header, [tab for _, _, tab in tabs])
+        _follow_files(page, header, [one.form for one in named.values()])
     config = {
-        "tabs": {name: tab.form.describe() for name, _, tab in tabs},
-        "modes": {name: tab.describe() for name, _, tab in tabs if isinstance(tab, PictureTab)},
-        "tooltips": {k: text for _, _, tab in tabs for k, text in tab.layout.tooltips().items()},
+        "tabs": {name: one.form.describe() for name, one in named.items()},
+        "scripts": {name: tab.scripts.describe() for name, _, tab in tabs},
+        "modes": {
+            name: one.describe()
+            for name, one in named.items()
+            if isinstance(one, PictureTab | extras.ExtrasTab)
+        },
+        "tooltips": {k: v for one in named.values() for k, v in one.layout.tooltips().items()},
     }
     return page, json.dumps(config).replace("<", "\\u003c")
 
@@ -81,16 +92,13 @@ def _load(page: gr.Blocks, header: Header, tabs: list[Any]) -> None:
         return [*header.load(), *(menu for tab in tabs for menu in tab.styles.menus())]
 
     page.load(load, outputs=[header.checkpoint, header.notice, header.state, *menus], **QUIET)
-    _follow_checkpoints(page, header, tabs)
 
 
-def _follow_checkpoints(page: gr.Blocks, header: Header, tabs: list[Any]) -> None:
-    """The checkpoint menus of the forms follow the files, as the header's does."""
+def _follow_files(page: gr.Blocks, header: Header, forms: list[Form]) -> None:
+    """The menus of checkpoints and upscalers follow the files, as the header's does."""
 
     def menus() -> dict[Component, Any]:
-        return {
-            menu: update for tab in tabs for menu, update in tab.form.checkpoint_menus().items()
-        }
+        return {menu: update for form in forms for menu, update in form.file_menus().items()}
 
     outputs = list(menus())
     page.load(menus, outputs=outputs, **QUIET)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from modules.core.app import App
 from modules.core.errors import NotFound
-from modules.processing.prepare import HIRES_UPSCALERS
+from modules.processing.prepare import LATENT_UPSCALERS
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
 CHECKPOINTS = "checkpoints"
-SOURCES = ("samplers", "schedulers", "hires_upscalers", "styles", "vaes", CHECKPOINTS)
+FROM_FILES = (CHECKPOINTS, "upscalers", "hires_upscalers")
+"""Tables that change with the files that are there, in forms."""
+SOURCES = ("samplers", "schedulers", "upscalers", "hires_upscalers", "styles", "vaes", CHECKPOINTS)
 
 
 def menu_names(source: str, app: App) -> list[str]:
@@ -19,7 +21,9 @@ def menu_names(source: str, app: App) -> list[str]:
         case "schedulers":
             return [row.label for row in SCHEDULERS]
         case "hires_upscalers":
-            return list(HIRES_UPSCALERS)
+            return [*LATENT_UPSCALERS, *app.models.upscalers.names()]
+        case "upscalers":
+            return app.models.upscalers.names()
         case "styles":
             return app.styles.choices()
         case "vaes":

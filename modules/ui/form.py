@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from pydantic import BaseModel
 
 from modules.core.app import App
 from modules.core.errors import NotFound
@@ -25,15 +26,14 @@ from modules.params.face import (
     Text,
     parameters,
 )
-from modules.params.generation import GenerationParams
-from modules.ui.choices import CHECKPOINTS, menu_names
+from modules.ui.choices import FROM_FILES, menu_names
 from modules.ui.ui_config import UiConfig, Wish, menu_of
 
 
 class Form:
     """The fields of one parameter class in one tab; each is made where the layout wants it."""
 
-    def __init__(self, model: type[GenerationParams], tab: str, app: App) -> None:
+    def __init__(self, model: type[BaseModel], tab: str, app: App) -> None:
         self.model = model
         self.tab = tab
         self.fields: dict[str, Component] = {}
@@ -73,12 +73,12 @@ class Form:
             if name in params
         }
 
-    def checkpoint_menus(self) -> dict[Component, Any]:
-        """The menus of checkpoints, with the names that there are now."""
+    def file_menus(self) -> dict[Component, Any]:
+        """The menus of model files, with the names that there are now."""
         updates: dict[Component, Any] = {}
         for name, component in self.fields.items():
             match self.parameters[name].face.widget:
-                case Choice(source, first) if source == CHECKPOINTS:
+                case Choice(source, first) if source in FROM_FILES:
                     names = [*first, *menu_names(source, self._app)]
                     updates[component] = gr.update(choices=names)
         return updates
@@ -101,7 +101,7 @@ class Form:
         return to_value(self.parameters[name], self.parameters[name].ui_default)
 
 
-def _wishes(model: type[GenerationParams], tab: str, app: App) -> dict[str, Wish]:
+def _wishes(model: type[BaseModel], tab: str, app: App) -> dict[str, Wish]:
     """The parameters with fields, as the user's own defaults want them."""
     config = UiConfig.read(app.paths.ui_defaults_file)
     wishes = {}

@@ -14,7 +14,7 @@ from gradio.components import Component
 from modules.core.app import App
 from modules.core.errors import BadInput, EaselError
 from modules.jobs.queue import Job, State
-from modules.params.request import Params, Request
+from modules.params.request import AnyRequest, Params, Request
 from modules.processing.prepare import prepare_request
 from modules.processing.report import Stop
 from modules.ui.form import Form
@@ -42,13 +42,13 @@ class Submission:
         self,
         app: App,
         form: Form,
-        overrides: gr.Dropdown,
+        overrides: gr.Dropdown | None,
         *,
         read: Reader | None = None,
         elements: Mapping[str, str] | None = None,
         scripts: ScriptPanel | None = None,
     ) -> None:
-        """`overrides`: the chips with settings that hold for the next jobs only.
+        """`overrides`: the chips with settings that hold for the next jobs only, if there are any.
 
         read: for a tab with more than its form. elements: element ids of parameters without
         a field, such as pictures, for errors.
@@ -70,7 +70,8 @@ class Submission:
         try:
             reply["job"] = self._queue(values, request.username or "").id
         except EaselError as error:
-            reply |= {"error": str(error), "field": self._element(error)}
+            field = self._element(error) or self._script_element(values, error)
+            reply |= {"error": str(error), "field": field}
         return json.dumps(reply)
 
     def interrupt(self, job_id: str) -> str:
@@ -98,13 +99,13 @@ class Submission:
     def _queue(self, values: Mapping[Component, Any], user: str) -> Job:
         return self._app.jobs.submit(self.request(values, user))
 
-    def request(self, values: Mapping[Component, Any], user: str) -> Request:
+    def request(self, values: Mapping[Component, Any], user: str) -> AnyRequest:
         """The checked request that the values make. Raises EaselError."""
         order = self._read(values)
         if self._scripts:
             envelope = {**order.envelope, **self._scripts.read(values)}
             order = Order(order.params, envelope)
-        return self.prepare(order, values[self._overrides], user)
+        return self.prepare(order, values[self._overrides] if self._overrides else None, user)
 
     def prepare(self, order: Order, chips: Iterable[str] | None, user: str) -> Request:
         """The checked request of an order. Raises EaselError."""
@@ -113,6 +114,7 @@ class Submission:
             settings=self._app.settings.view(),
             catalogue=self._app.models.catalogue,
             styles=self._app.styles,
+            upscalers=self._app.models.upscalers,
             overrides=read_chips(chips),
             user=user,
             **order.envelope,
@@ -122,8 +124,14 @@ class Submission:
         waits = job.request.settings.get(
             "interrupt_after_current", self._app.settings.view()["interrupt_after_current"]
         )
-        several = job.request.params.n_iter > 1
+        several = job.request.rounds > 1
         return Stop.AFTER_CURRENT if waits and several and job.report.stop is Stop.NO else Stop.NOW
+
+    def _script_element(self, values: Mapping[Component, Any], error: EaselError) -> str:
+        """The same of a script's field."""
+        if self._scripts and isinstance(error, BadInput):
+            return self._scripts.element(values, error)
+        return ""
 
     def _element(self, error: EaselError) -> str:
         """The element of the field that an error is about; "" where it is about none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
@@ -23,9 +23,11 @@ BUSY = "Interrogating…"
 class InterrogateButton:
     """The button and its events; one per tab."""
 
-    def __init__(self, app: App, tab: str) -> None:
+    def __init__(self, app: App, tab: str, *, warn: Callable[[str], object] = gr.Warning) -> None:
+        """`warn` shows a notice on the page that made the call."""
         self._app = app
         self._tab = tab
+        self._warn = warn
         self.element = "interrogate" if tab == "img2img" else f"{tab}_interrogate"
         self._button: gr.Button
 
@@ -56,7 +58,7 @@ class InterrogateButton:
             return self._app.interrogator.caption(read_drawing(picture, "image").picture)
         except (EaselError, OSError) as error:
             log.warning("%s", error)
-            gr.Warning(str(error))
+            self._warn(str(error))
             return gr.skip()
 
 

@@ -79,6 +79,7 @@ class JobTab(ABC):
             js=f"(...values) => easel.form.recall('{self.tab}', values)",
             **BROWSER,
         )
+        self.scripts.wire()
 
     @abstractmethod
     def build_controls(self) -> None:
@@ -165,7 +166,7 @@ class JobTab(ABC):
     def _wire(self, page_state: gr.Textbox) -> None:
         tab, fields = self.tab, list(self.form.fields.values())
         prompts = [self.form.fields[name] for name, _ in PROMPTS]
-        self.paste = Paste(self.app, self.form, self.overrides)
+        self.paste = Paste(self.app, self.form, self.overrides, self.scripts)
         self._wire_paste(prompts[0])
         self._clear.click(
             inputs=prompts, outputs=prompts, js="(a, b) => easel.form.clear(a, b)", **BROWSER
@@ -196,12 +197,13 @@ class JobTab(ABC):
     def _wire_paste(self, prompt: Component) -> None:
         """Parameters from the prompt, and from a picture that is dropped on the page."""
         outputs = self.paste.outputs
-        self._paste.click(
+        pressed = self._paste.click(
             self.paste.read, inputs=[prompt], outputs=outputs, preprocess=False, **TELLING
         )
+        self.scripts.wire_paste(pressed)
         found = gr.Textbox(visible="hidden", elem_id=f"{self.tab}_found_parameters")
         read = gr.Button("Read", visible="hidden", elem_id=f"{self.tab}_read_picture")
-        read.click(
+        dropped = read.click(
             self.paste.read_picture,
             inputs=[found],
             outputs=outputs,
@@ -209,6 +211,7 @@ class JobTab(ABC):
             preprocess=False,
             **TELLING,
         )
+        self.scripts.wire_paste(dropped)
 
     def _wire_stopping(self, submission: Submission, reply: gr.Textbox) -> None:
         job = gr.Textbox(visible="hidden", elem_id=f"{self.tab}_job")

@@ -19,6 +19,7 @@ ASSETS: Final = Path(__file__).with_name("assets")
 SCRIPTS: Final = (
     "core.js",
     "form.js",
+    "scripts.js",
     "prompt.js",
     "drop.js",
     "results.js",

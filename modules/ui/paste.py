@@ -19,12 +19,15 @@ from modules.core.errors import EaselError, NotFound
 from modules.core.settings import SettingsView
 from modules.model_manager import ModelChoice
 from modules.params.face import Choice, parameters
+from modules.params.generation import GenerationParams
 from modules.params.infotext_read import CHECKPOINT, ReadParameters, read_infotext
+from modules.params.infotext_text import parse
 from modules.processing.infotext_names import known_settings_of
 from modules.processing.prepare import find_names
 from modules.ui.choices import menu_names
 from modules.ui.form import Form
 from modules.ui.overrides import MODELS, write_chips
+from modules.ui.scripts import ScriptPanel
 
 LAST_PARAMETERS: Final = "params.txt"
 _MARKS: Final = frozenset(("steps", "seed", "width"))
@@ -48,7 +51,10 @@ class Source:
 class Paste:
     """The calls behind the button of one tab, and behind a picture that is dropped on it."""
 
-    def __init__(self, app: App, form: Form, overrides: gr.Dropdown) -> None:
+    def __init__(
+        self, app: App, form: Form, overrides: gr.Dropdown, scripts: ScriptPanel | None = None
+    ) -> None:
+        self._scripts = scripts
         self._app = app
         self._form = form
         self._overrides = overrides
@@ -56,7 +62,7 @@ class Paste:
     @property
     def outputs(self) -> list[Component]:
         """The components that a paste may change."""
-        return [*self._form.fields.values(), self._overrides]
+        return [*self._form.fields.values(), self._overrides, *self._script("")]
 
     def read(self, prompt: str | None) -> dict[Component, Any]:
         """Updates of `outputs` from the infotext in `prompt`, or from the last picture's."""
@@ -95,17 +101,21 @@ class Paste:
         leave: parameters that stay as they are.
         """
         settings = self._app.settings.view()
-        found = read_infotext(infotext, model=self._form.model, has_backcompat=False)
+        found = read_infotext(infotext, model=self._model(), has_backcompat=False)
         params, _ = self._known(self._with_styles(found.params, settings))
         kept = {name: value for name, value in params.items() if name not in leave}
         return self._form.write(kept) or self._nothing()
+
+    def _model(self) -> type[GenerationParams]:
+        assert issubclass(self._form.model, GenerationParams)
+        return self._form.model
 
     def _fill(self, source: Source) -> dict[Component, Any] | None:
         """None where the text holds no parameters of a picture."""
         settings = self._app.settings.view()
         found = read_infotext(
             source.infotext,
-            model=self._form.model,
+            model=self._model(),
             has_backcompat=settings["auto_backcompat"],
             skip=settings["infotext_skip_pasting"],
         )
@@ -116,16 +126,32 @@ class Paste:
             found, self._app.models.catalogue, self._app.models.vaes
         )
         chips = write_chips(overrides, self._current(settings), missing)
-        unknown = [*source.not_mapped, *found.rest, *unknown]
+        word, used = self._read_script(source, settings)
+        rest = [name for name in found.rest if name not in used]
+        unknown = [*source.not_mapped, *rest, *unknown]
         _tell(source, found, unknown, [f"{_KINDS[key]} “{missing[key]}”" for key in missing])
         return {
             **self._form.write(params),
             self._overrides: gr.update(value=chips, choices=chips),
+            **self._script(word),
         }
+
+    def _script(self, word: str) -> dict[Component, Any]:
+        """What the script panel is told; empty in a tab without one."""
+        box = self._scripts.pasted if self._scripts else None
+        return {box: gr.update(value=word)} if box else {}
+
+    def _read_script(self, source: Source, settings: SettingsView) -> tuple[str, frozenset[str]]:
+        """Word of the script that the infotext names, and the names that found their place."""
+        if self._scripts is None:
+            return "", frozenset()
+        pairs = parse(source.infotext, fill_defaults=False, has_backcompat=False)
+        skip = settings["infotext_skip_pasting"]
+        return self._scripts.paste({key: pairs[key] for key in pairs if key not in skip})
 
     def _nothing(self) -> dict[Component, Any]:
         """An answer that changes nothing; gradio takes no empty one."""
-        return {self._overrides: gr.update()}
+        return {self._overrides: gr.update(), **self._script("")}
 
     def _with_styles(self, params: dict[str, Any], settings: SettingsView) -> dict[str, Any]:
         """Styles that stand in the prompts go back into the menu, as infotext_styles says."""

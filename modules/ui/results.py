@@ -24,7 +24,7 @@ from modules.ui.events import BROWSER, QUIET, TELLING, tell
 from modules.ui.file_manager import find_file_manager, is_at_this_machine, open_folder
 from modules.ui.saving import save_picture, zip_pictures
 
-SEND_TARGETS: Final = ("img2img", "inpaint")
+SEND_TARGETS: Final = ("img2img", "inpaint", "extras")
 """Tabs that take a picture."""
 
 _LIVE = """
@@ -141,7 +141,7 @@ class Results:
         result, place = self._result(job_id), int(index)
         if result is None or not 0 <= place < len(result.images):
             raise BadInput("picture", place, "there is no picture to send")
-        data = encode_image(result.images[place], "png")
+        data = encode_image(result.images[place], "png", result.infotexts[place])
         name = f"{self._tab}-{_seed_text(result)}-{place}.png"
         path = save_bytes_to_cache(data, name, self.gallery.GRADIO_CACHE)
         return str(path), result.infotexts[place]
@@ -216,7 +216,7 @@ class Results:
                 "interrupted": result.interrupted,
                 "seconds": result.seconds,
                 "memory": result.memory,
-                "steps": job.request.params.steps,
+                "steps": getattr(job.request.params, "steps", 0),
                 "all_seeds": [str(seed) for seed in result.info.get("all_seeds", ())],
                 "all_subseeds": [str(seed) for seed in result.info.get("all_subseeds", ())],
             },

@@ -14,6 +14,7 @@ from modules.core.app import App
 from modules.core.errors import EaselError
 from modules.ui.events import BROWSER, QUIET
 from modules.ui.job_tab import JobTab
+from modules.ui.tabs.extras import ExtrasTab
 
 SIZE: Final = ("width", "height")
 SEEDS: Final = ("seed", "subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h")
@@ -21,7 +22,10 @@ OWN: Final = ("denoising_strength", "resize_mode")
 """What a field says about how its own picture is used; a sent picture does not change it."""
 
 
-def wire_sends(app: App, tabs: Mapping[str, JobTab]) -> None:
+Tab = JobTab | ExtrasTab
+
+
+def wire_sends(app: App, tabs: Mapping[str, Tab]) -> None:
     """Connect the send buttons of all tabs' galleries. `tabs` by name, all of them built."""
     for source in tabs.values():
         for target, button in source.results.sends.items():
@@ -31,7 +35,7 @@ def wire_sends(app: App, tabs: Mapping[str, JobTab]) -> None:
 class _Send:
     """One button."""
 
-    def __init__(self, app: App, source: JobTab, target: JobTab) -> None:
+    def __init__(self, app: App, source: Tab, target: Tab) -> None:
         self._app = app
         self._source = source
         self._target = target
@@ -42,7 +46,7 @@ class _Send:
         button.click(
             self.send,
             inputs=[source.results.wanted, source.results.index],
-            outputs=[self._parcel, *target.paste.outputs],
+            outputs=[self._parcel, *(target.paste.outputs if isinstance(target, JobTab) else ())],
             js=f"() => easel.results.shown('{source.tab}')",
             **QUIET,
         ).then(
@@ -61,7 +65,8 @@ class _Send:
         try:
             path, infotext = self._source.results.hand_over(job_id, index)
             parcel |= {"path": path, "name": path.rpartition("/")[2]}
-            fields = self._target.paste.take_over(infotext, self._leave())
+            if isinstance(self._target, JobTab):
+                fields = self._target.paste.take_over(infotext, self._leave())
         except EaselError as error:
             parcel["error"] = str(error)
         return {self._parcel: json.dumps(parcel), **fields}

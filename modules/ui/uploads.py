@@ -44,12 +44,20 @@ def read_drawing(value: Any, name: str) -> Drawing:
 
 def read_file(value: Mapping[str, Any], name: str) -> Image.Image:
     """The picture in an uploaded file. Raises UnsupportedImage, BadInput naming `name`."""
+    return decode_image(_read(value, name), field=name)
+
+
+def _read(value: Mapping[str, Any], name: str) -> bytes:
     path = Path(str(value.get("path")))
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BadInput(name, path.name, "the uploaded file is gone; load it again") from error
-    return decode_image(data, field=name)
+
+
+def read_base64(value: Mapping[str, Any], name: str) -> str:
+    """An uploaded file as it is, in base64, unread. Raises BadInput naming `name`."""
+    return base64.b64encode(_read(value, name)).decode("ascii")
 
 
 def to_base64(image: Image.Image) -> str:

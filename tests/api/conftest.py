@@ -173,7 +173,7 @@ def make_interrogator(folder: Path) -> Interrogator:
 
 def sample_scripts() -> ScriptHost:
     """The scripts of tests/data/extensions, found and loaded as those of `extensions/` are."""
-    from modules.ui.scripts import read_controls
+    from modules.ui.script_arguments import read_controls
 
     samples = Path(__file__).resolve().parent.parent / "data/extensions"
     return ScriptHost(find_extensions([samples]), read_controls)

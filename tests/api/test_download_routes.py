@@ -11,19 +11,36 @@ from fastapi.testclient import TestClient
 
 from modules.api import build_server
 from modules.core.app import App
-from modules.downloads import KNOWN
+from modules.downloads import KNOWN, Hub
+from tests.downloads.hub_site import PIPELINE, HubSite, pipeline_files
+from tests.downloads.web_site import Site, served
 
 BASE = "http://127.0.0.1:7860"
 
 
-@pytest.fixture
-def client(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """The hub's files lie at an address that is refused before anybody is asked."""
-    import huggingface_hub.constants as hub
+OFFLINE = Hub("http://127.0.0.1:9", is_offline=True)
 
-    template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(hub, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    with TestClient(build_server(app), base_url=BASE) as client:
+
+@pytest.fixture
+def client(app: App) -> Iterator[TestClient]:
+    """The hub is said to be offline, and nobody answers where it would be."""
+    with TestClient(build_server(app, hub=OFFLINE), base_url=BASE) as client:
+        yield client
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with served() as made:
+        yield made
+
+
+@pytest.fixture
+def online(app: App, site: Site) -> Iterator[TestClient]:
+    """A hub on this machine, with a pipeline."""
+    hub_site = HubSite(site)
+    hub_site.put(PIPELINE, pipeline_files(), license="mit")
+    hub_site.put(PIPELINE, pipeline_files(1000), revision="v2", commit="c" * 40)
+    with TestClient(build_server(app, hub=hub_site.hub), base_url=BASE) as client:
         yield client
 
 
@@ -80,13 +97,43 @@ def test_failed_download_is_shown_taken_up_and_forgotten(client: TestClient) -> 
     begun = client.post("/easel/v1/downloads", json={"source": "sd15"}).json()
     failed = wait(client)
     assert (failed["state"], failed["file"]) == ("failed", "v1-5-pruned-emaonly.safetensors")
-    assert "begins with https://" in failed["message"]
+    assert "127.0.0.1: the connection failed" in failed["message"]
     again = client.post(f"/easel/v1/downloads/{begun['id']}/resume", json={}).json()
     wait(client)
     assert client.post(f"/easel/v1/downloads/{again['id']}/stop", json={}).status_code == 404
     assert client.post(f"/easel/v1/downloads/{again['id']}/forget", json={}).status_code == 200
     assert downloads(client) == []
     assert client.post("/easel/v1/downloads/99/stop", json={}).status_code == 404
+
+
+def test_folder_is_offered_and_comes_into_the_list_of_checkpoints(
+    online: TestClient, app: App
+) -> None:
+    found = online.post("/easel/v1/downloads/look", json={"source": PIPELINE}).json()
+    full, half = found["files"]
+    assert (full["name"], full["files"], full["has_checksum"]) == ("diffusers", 10, True)
+    assert (half["name"], half["saved_as"]) == ("diffusers.fp16", "pipeline-fp16")
+    before = {one.title for one in app.models.catalogue.checkpoints()}
+    body = {"source": PIPELINE, "file": full["name"]}
+    begun = online.post("/easel/v1/downloads", json=body).json()
+    assert (begun["file"], begun["total"]) == ("pipeline", full["size"])
+    done = wait(online)
+    assert (done["state"], done["done"]) == ("done", full["size"])
+    assert {one.title for one in app.models.catalogue.checkpoints()} - before == {"pipeline"}
+
+
+def test_revision_is_looked_up_and_downloaded(online: TestClient, app: App) -> None:
+    body = {"source": PIPELINE, "revision": "v2"}
+    found = online.post("/easel/v1/downloads/look", json=body).json()
+    begun = online.post("/easel/v1/downloads", json=body).json()
+    assert begun["total"] == found["files"][0]["size"] < 20_000
+    assert wait(online)["state"] == "done"
+
+
+def test_folder_takes_no_kind_of_a_file(online: TestClient) -> None:
+    body = {"source": PIPELINE, "kind": "lora"}
+    reply = online.post("/easel/v1/downloads", json=body)
+    assert (reply.status_code, downloads(online)) == (422, [])
 
 
 def test_wrong_kind_is_refused_at_once(client: TestClient) -> None:

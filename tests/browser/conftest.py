@@ -20,6 +20,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.downloads.hub_site import PIPELINE, HubSite, pipeline_files
+from tests.downloads.web_site import served
+
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "tests" / "data" / "models"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -100,7 +103,15 @@ def _make_loras(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def hub() -> Iterator[str]:
+    """The address of a hub on this machine, with one model; no test reaches the real one."""
+    with served() as site:
+        HubSite(site).put(PIPELINE, pipeline_files(), license="mit")
+        yield site.url
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, hub: str) -> Iterator[Server]:
     """`webui.py` on a free port, in an empty data folder."""
     data = tmp_path_factory.mktemp("easel")
     port = _free_port()
@@ -108,7 +119,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     command += ["--data-dir", str(data), "--models-dir", str(MODELS)]
     command += ["--lora-dir", str(_make_loras(data / "Lora"))]
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-    quiet["HF_ENDPOINT"] = "http://127.0.0.1:9"  # no test reaches the hub
+    quiet |= {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"}
     log = data / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

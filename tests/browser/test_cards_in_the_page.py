@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.downloads.hub_site import PIPELINE
+
 PANE = "#txt2img_lora_cards"
 FACE = f"{PANE} .easel-card-face"
 
@@ -235,9 +237,24 @@ def test_models_tab_shows_the_terms_first_and_says_why_it_failed(visitor: Any) -
     terms.get_by_role("button", name="Accept the licence and download 6.94 GB").click()
     failed = tab.locator(".easel-models-list li.is-failed")
     failed.filter(has_text="sd_xl_turbo_1.0_fp16.safetensors").wait_for()
-    assert "https://" in failed.inner_text()
+    assert "it has no such file (HTTP 404)" in failed.inner_text()
     failed.get_by_role("button", name="Throw away").click()
     failed.wait_for(state="detached")
     tab.get_by_label("https address").fill("https://127.0.0.1/a.safetensors")
     visitor.page.keyboard.press("Enter")
     tab.locator(".is-error").filter(has_text="local networks").wait_for()
+
+
+def test_models_tab_offers_a_folder_with_its_variants(visitor: Any) -> None:
+    visitor.page.get_by_role("tab", name="Models").click()
+    tab = visitor.page.locator("#easel_models")
+    tab.get_by_label("https address").fill(PIPELINE)
+    visitor.page.keyboard.press("Enter")
+    terms = tab.locator(".easel-models-terms")
+    terms.filter(has_text="All checksums are known").wait_for()
+    names = terms.locator("option").all_inner_texts()
+    assert names == ["diffusers · 10 files · 0.3 MB", "diffusers.fp16 · 10 files · 0.2 MB"]
+    go = terms.locator(".easel-models-go")
+    assert go.inner_text().endswith("download 0.3 MB")
+    terms.get_by_label("File").select_option("diffusers.fp16")
+    assert go.inner_text().endswith("download 0.2 MB")

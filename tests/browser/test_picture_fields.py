@@ -12,7 +12,16 @@ from PIL import Image
 
 EDITOR = "inpaint_canvas"
 BRUSH = f"Number(document.querySelector('#{EDITOR} .size_picker input')?.value || 40)"
-PLACE = "editor.image_container.position"
+OWN = f"easel.canvasKeys.editorOf(document.getElementById('{EDITOR}'))"
+PLACE = f"{OWN}.image_container.position"
+LAYERS = f"{OWN}.layer_manager.get_layers().map((layer) => layer.container.visible)"
+KEPT_AFTER_MS = 1500
+"""When the page reads what was drawn, so that a reload finds it."""
+SAME_CANVAS = f"""() => {{
+  const field = document.getElementById('{EDITOR}'), canvas = field.querySelector('canvas');
+  return canvas.offsetHeight === field.clientHeight && canvas.offsetWidth === field.clientWidth;
+}}"""
+"""Whether the canvas fills the field."""
 
 
 @pytest.fixture
@@ -34,6 +43,11 @@ def editor(visitor: Any, tmp_path: Path) -> Any:
 
 def zoom(visitor: Any) -> str:
     return str(visitor.page.inner_text(f"#{EDITOR} .zoom-number"))
+
+
+def fitted(height: float) -> str:
+    """The zoom that leaves 30 pixels above and below the picture of 128 pixels in a canvas."""
+    return f"{(height - 60) / 128:.0%}"
 
 
 def wait_until(visitor: Any, holds: Callable[[], bool]) -> None:
@@ -119,31 +133,56 @@ def test_picture_is_zoomed_moved_and_fitted_again(editor: Any) -> None:
 def test_field_fills_the_window_and_goes_back(editor: Any) -> None:
     page = editor.page
     before = page.locator(f"#{EDITOR}").bounding_box()
+    page.wait_for_function(SAME_CANVAS)
     page.keyboard.press("s")
     large = page.locator(f"#{EDITOR}.is-full").bounding_box()
     assert (large["width"], large["height"]) == (1440, 900)
     page.wait_for_function(f"document.querySelector('#{EDITOR} canvas').offsetHeight > 700")
+    wait_until(editor, lambda: zoom(editor) == fitted(900))
     page.keyboard.press("Escape")
     assert page.locator(f"#{EDITOR}").bounding_box() == before
+    page.wait_for_function(SAME_CANVAS)
+    wait_until(editor, lambda: zoom(editor) == fitted(before["height"] - 2))
     page.click("[data-tab=inpaint] [data-full]")
     page.locator(f"#{EDITOR}.is-full").wait_for()
     page.click(f"#{EDITOR} .easel-leave-full")
     assert page.locator(".is-full").count() == 0
+    page.wait_for_function(SAME_CANVAS)
+    after = page.locator(f"#{EDITOR}").bounding_box()  # the click may have scrolled
+    assert (after["width"], after["height"]) == (before["width"], before["height"])
+
+
+def test_page_is_where_it_was_after_the_whole_window(editor: Any) -> None:
+    page = editor.page
+    end = page.evaluate("document.documentElement.scrollHeight - innerHeight")
+    page.evaluate(f"scrollTo(0, {end})")
+    page.wait_for_function("scrollY > 0")
+    scrolled = page.evaluate("scrollY")
+    page.evaluate(f"document.querySelector('#{EDITOR} button').focus({{ preventScroll: true }})")
+    page.keyboard.press("s")
+    page.locator(f"#{EDITOR}.is-full").wait_for()
+    page.wait_for_function(f"scrollY < {scrolled}")  # the page is shorter without the field
+    page.keyboard.press("Escape")
+    page.wait_for_function(SAME_CANVAS)
+    assert page.evaluate("scrollY") == scrolled
 
 
 def test_hidden_drawing_is_still_there(editor: Any) -> None:
     page = editor.page
     stroke(editor)
-    held = "editor.layer_manager.get_layers()[0].container.visible"
+    hidden = page.locator(f"#{EDITOR}.is-overlay-hidden")
     page.keyboard.press("o")
-    page.locator(f"#{EDITOR}.is-overlay-hidden").wait_for()
-    assert page.evaluate(held) is False
+    hidden.wait_for()
+    assert page.evaluate(LAYERS) == [False]
+    page.wait_for_timeout(KEPT_AFTER_MS + 500)  # what keeps the stroke leaves it hidden
+    assert hidden.count() == 1 and page.evaluate(LAYERS) == [False]
     page.keyboard.press("o")
-    assert page.evaluate(held) is True
+    assert page.evaluate(LAYERS) == [True]
+    page.wait_for_function("easel.local.get('canvas.inpaint', {})." + EDITOR + "?.layers?.length")
     page.keyboard.press("o")
     layers = page.evaluate(f"easel.canvas.get('{EDITOR}')")["layers"]  # as Generate asks
     assert layers
-    assert page.evaluate(held) is True
+    assert page.evaluate(LAYERS) == [True] and hidden.count() == 0
 
 
 def test_picture_is_dragged_from_the_gallery(visitor: Any) -> None:

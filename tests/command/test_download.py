@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-import json
-import struct
+import os
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from modules.command.download import download
 from modules.downloads import KNOWN
-from modules.downloads.connection import Policy
 from modules.downloads.transfer import Transfer
+from modules.model_manager import Catalogue, Hashes
+from tests.downloads.hub_site import FULL, PIPELINE, HubSite, half, pipeline_files
+from tests.downloads.web_site import LOCAL, Site, served
 
 ROOT = Path(__file__).parents[2]
-TRANSFER = Transfer(
-    policy=Policy(private_addresses=True, plain_http=True, timeout_s=5), wait=lambda seconds: None
-)
+TRANSFER = Transfer(policy=LOCAL, wait=lambda seconds: None)
+UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
+def site() -> Iterator[Site]:
+    with served() as made:
+        yield made
+
+
+@pytest.fixture
+def hub_site(site: Site) -> HubSite:
+    made = HubSite(site)
+    made.put(PIPELINE, pipeline_files(), license="mit")
+    return made
+
+
+@pytest.fixture
+def url(site: Site) -> str:
     """The address of a LoRA on this machine."""
-    row = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
-    header = json.dumps({"lora_unet_x.lora_down.weight": row}).encode()
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "ink.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *given: object) -> None:
-            super().__init__(*given, directory=str(folder))  # type: ignore[arg-type]
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/ink.safetensors"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return site.add("/ink.safetensors", "lora", 100)
 
 
 def test_list_names_every_known_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,3 +105,106 @@ def test_webui_py_knows_the_command(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "sdxl-turbo" in done.stdout
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+FOLDER = {name: data for name, data in pipeline_files().items() if name in FULL}
+
+
+def test_repository_of_a_pipeline_comes_as_a_folder(
+    hub_site: HubSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [PIPELINE, "--yes", "--data-dir", str(tmp_path)]
+    assert download(arguments, transfer=TRANSFER, hub=hub_site.hub) == 0
+    path = tmp_path / "models" / "Stable-diffusion" / "pipeline"
+    assert files_in(path) == FOLDER
+    said = capsys.readouterr().out
+    assert "diffusers, 10 files, 0.3 MB" in said and "Licence: mit" in said
+    assert "Others:  --file diffusers.fp16\n" in said
+    assert "SHA-256: of each file, from the hub" in said
+    assert said.rstrip().endswith(f"checkpoint: {path}")
+
+
+def test_variant_and_revision_are_chosen(hub_site: HubSite, tmp_path: Path) -> None:
+    hub_site.put(PIPELINE, pipeline_files(10_000), revision="v2", commit="c" * 40)
+    arguments = [PIPELINE, "-y", "--variant", "fp16", "--revision", "v2"]
+    arguments += ["--data-dir", str(tmp_path)]
+    assert download(arguments, transfer=TRANSFER, hub=hub_site.hub) == 0
+    path = tmp_path / "models" / "Stable-diffusion" / "pipeline-fp16"
+    assert (path / half(UNET)).read_bytes() == pipeline_files(10_000)[half(UNET)]
+    assert not (path / UNET).exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--variant", "bf16"], "diffusers.bf16"),
+        (["--variant", "fp16", "--file", "a.safetensors"], "leave --file out"),
+        (["--kind", "lora"], "a folder of diffusers is a checkpoint"),
+        (["--revision", "v9"], "has no such branch|Unknown repository"),
+    ],
+)
+def test_mistake_with_a_folder_is_named_before_the_question(
+    hub_site: HubSite, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str],
+    words: str,
+) -> None:  # fmt: skip
+    arguments = [PIPELINE, *more, "--data-dir", str(tmp_path)]
+    assert download(arguments, transfer=TRANSFER, hub=hub_site.hub, ask=str) == 1
+    said = capsys.readouterr()
+    assert any(one in said.err for one in words.split("|")) and said.out == ""
+
+
+def test_killed_download_goes_on_where_it_ended(hub_site: HubSite, tmp_path: Path) -> None:
+    """The real program, killed with SIGKILL in the middle of a file, and started again."""
+    weights = hub_site.url(PIPELINE, UNET)
+    hub_site.site.hold_after[weights] = 100_000
+    command = [sys.executable, "webui.py", "download", PIPELINE, "--yes", "--skip-install"]
+    command += ["--data-dir", str(tmp_path)]
+    environment = os.environ | {
+        "HF_ENDPOINT": hub_site.site.url, "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_mine",
+    }  # fmt: skip
+    killed = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    part = tmp_path / "models" / ".downloads" / "pipeline.part" / f"{UNET}.part"
+    with killed:
+        assert hub_site.site.is_held.wait(60)
+        wait_for_bytes(part)
+        killed.kill()
+    came = part.stat().st_size
+    assert 0 < came < len(FOLDER[UNET])
+    assert listed(tmp_path) == []
+    hub_site.site.go_on.set()
+
+    before = len(hub_site.site.asked)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    asked = [
+        (path, headers.get("Range"), headers["Authorization"])
+        for path, headers in hub_site.site.asked[before + 1 :]
+    ]
+    assert asked == [(weights, f"bytes={came}-", "Bearer hf_mine")]
+    assert files_in(tmp_path / "models" / "Stable-diffusion" / "pipeline") == FOLDER
+    assert files_in(tmp_path / "models" / ".downloads") == {}
+    assert listed(tmp_path) == ["pipeline"]
+
+
+def wait_for_bytes(part: Path) -> None:
+    """Until something of a file is on the disk."""
+    deadline = time.monotonic() + 30
+    while not part.is_file() or not part.stat().st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def listed(data: Path) -> list[str]:
+    """The checkpoints that would be offered."""
+    folder = data / "models" / "Stable-diffusion"
+    catalogue = Catalogue([folder], Hashes(data / "hashes.json"))
+    return [one.title for one in catalogue.checkpoints()]

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from modules.core.errors import BadInput, NotFound, OutOfSpace
+from modules.core.errors import BadInput, Busy, NotFound, OutOfSpace
 from modules.core.settings import Settings, known_settings
+from modules.core.settings_file import change_values
 from modules.core.settings_table import SETTINGS
 
 
@@ -110,6 +114,69 @@ def test_concurrent_updates_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert json.loads((tmp_path / "config.json").read_text()) == dict.fromkeys(keys, 0.3)
+
+
+def test_two_programs_on_one_file_keep_what_the_other_changed(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"n_rows": 2, "s_churn": "much"}')
+    one, other = Settings(file), Settings(file)
+    one.update({"eta_ddim": 0.5, "n_rows": 3})
+    other.update({"skip_early_cond": 0.25})
+    assert json.loads(file.read_text()) == {
+        "n_rows": 3, "eta_ddim": 0.5, "skip_early_cond": 0.25, "s_churn": "much",
+    }  # fmt: skip
+    assert other.view()["n_rows"] == 2, "what another program wants holds from the next start on"
+    other.update({"n_rows": -1})
+    one.update({"s_churn": 0.0, "img_max_size_mp": 100})
+    assert json.loads(file.read_text()) == {
+        "eta_ddim": 0.5, "skip_early_cond": 0.25, "img_max_size_mp": 100,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [None, '{"n_rows": 2, "eta'])
+def test_file_that_was_lost_meanwhile_is_written_whole(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"n_rows": 2, "some_extension_key": 1, "s_churn": "much"}')
+    settings = Settings(file)
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    settings.update({"eta_ddim": 0.5})
+    assert json.loads(file.read_text()) == {
+        "n_rows": 2, "some_extension_key": 1, "s_churn": "much", "eta_ddim": 0.5,
+    }  # fmt: skip
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from modules.core.settings_file import change_values
+sys.stdin.readline()
+for number in range(40):
+    change_values(Path(sys.argv[1]), {f"{sys.argv[2]} {number}": number}, otherwise={})
+"""
+
+
+def test_programs_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    file, names = tmp_path / "config.json", ("a", "b", "c")
+    programs = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(file), name],
+                         cwd=Path(__file__).parents[2], stdin=subprocess.PIPE)
+        for name in names
+    ]  # fmt: skip
+    for program in programs:
+        assert program.stdin
+        program.stdin.write(b"go\n")
+        program.stdin.close()
+    assert [program.wait(60) for program in programs] == [0, 0, 0]
+    assert json.loads(file.read_text()) == {f"{one} {n}": n for one in names for n in range(40)}
+
+
+def test_file_that_stays_locked_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    with FileLock(tmp_path / "config.json.lock"), pytest.raises(Busy, match="keeps it locked"):
+        change_values(file, {"n_rows": 1}, otherwise={}, lock_s=0.05)
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)

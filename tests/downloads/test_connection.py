@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,10 @@ from typing import Any
 import pytest
 
 from modules.core.errors import BadInput, DownloadFailed
-from modules.downloads import connection
-from modules.downloads.connection import Policy, check_url, get, is_public
+from modules.downloads.connection import Network, Policy, check_url, get, is_public
+from tests.downloads.web_site import LOCAL, Site
 
-LOCAL = Policy(private_addresses=True, plain_http=True, timeout_s=5)
+ROOT = Path(__file__).parents[2]
 NO_TLS = Policy(plain_http=True, timeout_s=5)
 TLS = Path(__file__).parents[1] / "data" / "tls"
 """A certificate for localhost that nobody has signed, for these tests only."""
@@ -71,28 +75,40 @@ def test_public_address_is_told_from_private_one(address: str, public: bool) -> 
     assert is_public(address) is public
 
 
-def test_name_that_leads_to_a_private_address_is_refused_at_the_socket(
-    site: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = int(site.url.rpartition(":")[2])
+def finding(port: int) -> Network:
+    """A network where every name leads to a port of this machine."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    return Network(find=lambda *_, **__: found)
+
+
+def test_name_that_leads_to_a_private_address_is_refused_at_the_socket(site: Site) -> None:
+    port = int(site.url.rpartition(":")[2])
+    policy = replace(NO_TLS, network=finding(port))
     url = f"http://innocent.example:{port}/a"
-    with pytest.raises(BadInput, match="private address 127"), get(url, {}, NO_TLS):
+    with pytest.raises(BadInput, match="private address 127"), get(url, {}, policy):
         pass
     assert site.asked == []
 
 
-def test_redirect_to_a_private_address_is_refused(
-    site: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_users_own_server_may_be_private_and_nothing_beside_it(site: Site) -> None:
+    policy = Policy(own_server=site.url)
+    with get(f"{site.url}/a", {}, policy) as reply:
+        assert reply.status == 404
+    site.redirects["/a"] = site.url.replace("127.0.0.1", "127.0.0.2")
+    for url in (f"{site.url}/a", "http://127.0.0.1:9/a", "https://127.0.0.1/a"):
+        with pytest.raises(BadInput), get(url, {}, policy):
+            pass
+
+
+def test_redirect_to_a_private_address_is_refused(site: Site) -> None:
     """Here 127.0.0.1 plays a public server, and 127.0.0.2, which reaches it too, a private one."""
-    monkeypatch.setattr(connection, "is_public", lambda address: address == "127.0.0.1")
+    network = Network(is_public=lambda address: address == "127.0.0.1")
+    policy = replace(NO_TLS, network=network)
     site.redirects["/a"] = site.url.replace("127.0.0.1", "127.0.0.2") + "/secret"
-    with get(f"{site.url}/b", {}, NO_TLS) as reply:
+    with get(f"{site.url}/b", {}, policy) as reply:
         assert reply.status == 404  # the public server itself may be asked
     refused = pytest.raises(BadInput, match="local networks are refused")
-    with refused, get(f"{site.url}/a", {}, NO_TLS):
+    with refused, get(f"{site.url}/a", {}, policy):
         pass
     assert [path for path, _ in site.asked] == ["/b", "/a"]
 
@@ -119,13 +135,13 @@ def test_token_stays_with_its_host(site: Any) -> None:
     assert site.ranges() == ["bytes=1-"] * 3
 
 
-def test_machine_without_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_without_network_says_so() -> None:
     def fail(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    policy = Policy(uses_proxy=False, network=Network(find=fail))
     url = "https://example.org/a"
-    with pytest.raises(DownloadFailed, match="is this machine offline"), get(url, {}):
+    with pytest.raises(DownloadFailed, match="is this machine offline"), get(url, {}, policy):
         pass
 
 
@@ -209,38 +225,47 @@ def test_certificate_that_nobody_signed_is_refused(tls_port: int) -> None:
         pass
 
 
-def test_https_is_spoken_and_its_socket_is_checked_too(
-    tls_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "_tls", _trusting)
-    with get(f"https://localhost:{tls_port}/", {}, LOCAL) as reply:
+def test_https_is_spoken_and_its_socket_is_checked_too(tls_port: int) -> None:
+    trusting = replace(LOCAL, uses_proxy=False, network=Network(tls=_trusting))
+    with get(f"https://localhost:{tls_port}/", {}, trusting) as reply:
         assert reply.read(100) == b"secret"
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", tls_port))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    strict = Policy(uses_proxy=False, network=replace(finding(tls_port), tls=_trusting))
     refused = pytest.raises(BadInput, match="private address 127")
-    with refused, get(f"https://innocent.example:{tls_port}/", {}):
+    with refused, get(f"https://innocent.example:{tls_port}/", {}, strict):
         pass
 
 
-def test_users_own_proxy_is_used(tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_own_proxy_is_used(tls_port: int) -> None:
     handler = type("Proxy", (_Proxy,), {"target": tls_port, "asked": []})
     proxy = _QuietServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
     thread.start()
-    for name in ("https_proxy", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_address[1]}")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    at = f"http://127.0.0.1:{proxy.server_address[1]}"
     context = _trusting()
     context.check_hostname = False  # the certificate is localhost's
-    monkeypatch.setattr(connection, "_tls", lambda: context)
+    policy = Policy(network=Network(proxy_for=lambda host: at, tls=lambda: context))
     try:
-        with get("https://models.example/a", {}) as reply:
+        with get("https://models.example/a", {}, policy) as reply:
             assert reply.read(100) == b"secret"
         assert handler.asked == ["models.example:443"]  # type: ignore[attr-defined]
-        with pytest.raises(BadInput), get("https://10.0.0.1/a", {}):
+        with pytest.raises(BadInput), get("https://10.0.0.1/a", {}, policy):
             pass
     finally:
         proxy.shutdown()
         thread.join()
         proxy.server_close()
+
+
+@pytest.mark.parametrize(("host", "proxy"), [("models.example", "http://p:1"), ("a.lan", "None")])
+def test_proxy_is_the_environments(host: str, proxy: str) -> None:
+    kept = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
+    code = f"from modules.downloads.connection import users_proxy; print(users_proxy({host!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=kept | {"https_proxy": "http://p:1", "no_proxy": ".lan"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == proxy, done.stderr

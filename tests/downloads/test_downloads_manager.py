@@ -14,13 +14,14 @@ import pytest
 
 from modules.core.errors import BadInput, DownloadFailed, ModelError, NotFound
 from modules.core.paths import Paths
-from modules.downloads.connection import Policy
+from modules.downloads.hub import Hub
 from modules.downloads.kinds import Kind, folder_of
+from modules.downloads.lookup import look
 from modules.downloads.manager import Download, Downloads, State, Wish
-from modules.downloads.source import look
 from modules.downloads.transfer import Transfer
-
-LOCAL = Policy(private_addresses=True, plain_http=True, timeout_s=5)
+from modules.model_manager import Catalogue, Hashes
+from tests.downloads.hub_site import FULL, PIPELINE, HubSite, pipeline_files
+from tests.downloads.web_site import LOCAL, Site
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def downloads(
 
 
 def wish(url: str, **choices: Any) -> Wish:
-    source = look(url, policy=LOCAL, pickles=True)
+    source = look(url, policy=LOCAL, pickles=True, hub=Hub())
     return Wish(source, source.file(None), **choices)
 
 
@@ -177,19 +178,85 @@ def test_same_file_is_not_fetched_twice_at_once(
     downloads.close(10)
 
 
-def test_models_on_another_disk_are_moved_there(
-    site: Any, downloads: Downloads, paths: Paths, monkeypatch: pytest.MonkeyPatch
+def pipeline(hub_site: HubSite, **choices: Any) -> Wish:
+    hub_site.put(PIPELINE, pipeline_files())
+    source = look(PIPELINE, hub=hub_site.hub)
+    return Wish(source, source.file(None), **choices)
+
+
+def listed(paths: Paths) -> list[str]:
+    """The checkpoints that would be offered."""
+    catalogue = Catalogue(paths.checkpoints, Hashes(paths.cache / "hashes.json"))
+    return [one.title for one in catalogue.checkpoints()]
+
+
+def test_folder_comes_as_a_checkpoint(
+    hub_site: HubSite, downloads: Downloads, paths: Paths, came: list[Any]
 ) -> None:
-    import errno
-
-    rename = Path.replace
-
-    def across(self: Path, target: Path) -> Path:
-        if self.parent != Path(target).parent:
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "replace", across)
-    path, _ = downloads.fetch(wish(site.add("/a.safetensors", "lora")), quietly)
-    assert path.read_bytes() == site.files["/a.safetensors"]
+    begun = downloads.start(pipeline(hub_site))
+    done = finished(downloads, begun.id)
+    path = paths.checkpoints[0] / "pipeline"
+    assert (done.state, done.path, done.message) == (State.DONE, path, str(path))
+    assert (done.done, done.total) == (begun.total, begun.total)
+    sent = {name: data for name, data in pipeline_files().items() if name in FULL}
+    found = [file for file in path.rglob("*") if file.is_file()]
+    assert {str(file.relative_to(path)): file.read_bytes() for file in found} == sent
+    assert listed(paths) == ["pipeline"]
+    assert came == [(path, Kind.CHECKPOINT)]
     assert list((paths.models / ".downloads").iterdir()) == []
+
+
+def test_folder_on_its_way_is_no_model_and_is_thrown_away_when_forgotten(
+    hub_site: HubSite, downloads: Downloads, paths: Paths, site: Site
+) -> None:
+    weights = hub_site.url(PIPELINE, "unet/diffusion_pytorch_model.safetensors")
+    site.hold_after[weights] = 60_000
+    begun = downloads.start(pipeline(hub_site))
+    assert site.is_held.wait(20)
+    assert listed(paths) == []
+    downloads.stop(begun.id)
+    site.go_on.set()
+    assert finished(downloads, begun.id).state is State.STOPPED
+    assert any((paths.models / ".downloads").rglob("*.safetensors"))
+    everywhere = Catalogue([paths.models], Hashes(paths.cache / "hashes.json"))
+    assert everywhere.checkpoints() == ()
+    downloads.forget(begun.id)
+    assert list((paths.models / ".downloads").iterdir()) == []
+
+
+def test_stopped_folder_goes_on_with_what_is_missing(
+    hub_site: HubSite, downloads: Downloads, paths: Paths, site: Site
+) -> None:
+    weights = hub_site.url(PIPELINE, "unet/diffusion_pytorch_model.safetensors")
+    site.hold_after[weights] = 60_000
+    begun = downloads.start(pipeline(hub_site))
+    assert site.is_held.wait(20)
+    downloads.stop(begun.id)
+    site.go_on.set()
+    finished(downloads, begun.id)
+    before = len(site.asked)
+    assert finished(downloads, downloads.resume(begun.id).id).state is State.DONE
+    asked = [path for path, _ in site.asked[before:]]
+    assert asked in ([weights], [])  # nothing where all of it had come when it was stopped
+    assert listed(paths) == ["pipeline"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [({"kind": Kind.LORA}, "is a checkpoint"), ({"sha256": "0" * 64}, "file by file")],
+)
+def test_choices_that_do_not_fit_a_folder_are_refused(
+    hub_site: HubSite, downloads: Downloads, choices: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        downloads.start(pipeline(hub_site, **choices))
+    with pytest.raises(BadInput, match=words):
+        downloads.fetch(pipeline(hub_site, **choices), quietly)
+
+
+def test_folder_that_is_here_is_not_overwritten(
+    hub_site: HubSite, downloads: Downloads, paths: Paths
+) -> None:
+    (paths.checkpoints[0] / "pipeline").mkdir(parents=True)
+    with pytest.raises(BadInput, match="pipeline is here already"):
+        downloads.start(pipeline(hub_site))

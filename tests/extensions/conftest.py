@@ -9,7 +9,7 @@ import pytest
 
 from modules.extensions.host import ScriptHost
 from modules.extensions.load import find_extensions
-from modules.ui.scripts import read_controls
+from modules.ui.script_arguments import read_controls
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data/extensions"
 BUILT_IN = Path(__file__).resolve().parent.parent.parent / "extensions"

@@ -6,11 +6,14 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image
 
 from modules.core.settings import SettingsView, known_settings
+from modules.model_manager.lending import lend_cpu
+from modules.postprocess import NoFiles, Upscalers
 from modules.processing.p import StableDiffusionProcessingImg2Img, make_p
 from modules.processing.prepare import check_img2img
 from modules.processing.processed import Processed
@@ -44,7 +47,7 @@ class PaintJob:
     """Calls that are made before the user stops."""
     skip: tuple[int, ...] = ()
     """Calls that give no picture."""
-    models: Any = None
+    models: Any = field(default_factory=lambda: SimpleNamespace(upscalers=_upscalers()))
     styles: Any = None
     settings: SettingsView = field(default_factory=lambda: SettingsView(known_settings(), {}))
     calls: list[Call] = field(default_factory=list)
@@ -106,6 +109,11 @@ class PaintJob:
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+
+def _upscalers() -> Upscalers:
+    """Those without files."""
+    return Upscalers(NoFiles(), lend_cpu)
 
 
 def as_text(image: Image.Image) -> str:

@@ -15,7 +15,8 @@ from modules.core.hooks import Hooks
 from modules.core.paths import paths_of
 from modules.core.settings import Settings
 from modules.extensions import Script
-from modules.extensions.host import Control, ScriptHost
+from modules.extensions.arguments import Control
+from modules.extensions.host import ScriptHost
 from modules.extensions.load import Extension, find_extensions, load_scripts
 from modules.images import encode_image
 from modules.jobs.progress import JobReport

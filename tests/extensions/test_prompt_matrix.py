@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modules.core.errors import BadInput
-from modules.images.annotate import Caption
+from modules.images.titles import Caption
 from modules.processing.run import Services
 from tests.extensions.plot_job import SquaresJob, colour, txt2img
 
@@ -73,6 +73,17 @@ def test_three_parts_make_four_columns_and_two_rows(services: Services) -> None:
     assert (len(legend.columns), len(legend.rows)) == (4, 2)
     assert legend.columns[1] == (Caption("b"), Caption("c", is_active=False))
     assert legend.rows[1] == (Caption("d"),)
+
+
+def test_titles_show_the_parts_as_they_were_typed(services: Services) -> None:
+    def make(prompt: str) -> tuple[bytes, Any]:
+        p = txt2img(SquaresJob(services.models), prompt=prompt, width=128, height=128)
+        made = run_matrix(p, False, False, "positive", "comma", 0)
+        return made.images[0].tobytes(), made.all_prompts
+
+    plain, spaced, ended = make("a|b"), make("a | b "), make("a, | b,")
+    assert plain == spaced and plain[1] == ended[1] == ["a", "a, b"]
+    assert plain[0] != ended[0]
 
 
 def test_a_stopped_matrix_has_blank_cells(services: Services) -> None:

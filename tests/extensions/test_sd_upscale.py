@@ -11,7 +11,7 @@ from PIL import Image
 
 from modules.core.errors import BadInput
 from modules.extensions.host import ScriptHost
-from modules.processing.prepare import PIXEL_UPSCALERS
+from modules.postprocess import PIXEL_UPSCALERS
 from modules.processing.run import Services
 from tests.extensions.paint_job import PaintJob, as_text, colour, make_img2img
 from tests.extensions.parity_case import run_case

@@ -9,13 +9,17 @@ import gradio as gr
 import pytest
 
 from modules.extensions.host import ScriptHost
+from modules.params.infotext_text import parse, quote
 from modules.ui.events import in_event_loop
 from modules.ui.scripts import ScriptPanel
 from tests.extensions.plot_job import EXTENSION
 
 assert EXTENSION.is_dir()
-from easel_plots.axes import axes_of  # noqa: E402
+from easel_plots.axes import axes_of, find_axis  # noqa: E402
+from easel_plots.order import Line  # noqa: E402
+from easel_plots.plot import plot_pairs  # noqa: E402
 from easel_plots.xyz_page import _Page, build_page  # noqa: E402
+from easel_plots.xyz_paste import PlotPaste, fields_of  # noqa: E402
 
 
 def files(source: str) -> Sequence[str]:
@@ -80,6 +84,60 @@ def test_values_are_carried_between_menu_and_text(page: _Page) -> None:
     assert menu["value"] == ["two, big"] and menu["visible"]
     text, menu, _ = page.switch(False, axis("Steps"), "1,2", [])
     assert text["value"] == "1,2" and text["visible"] and menu["value"] == []
+
+
+def test_values_are_carried_to_text_once(page: _Page) -> None:
+    kind = axis("Checkpoint name")
+    _text, menu, _ = page.switch(True, kind, "", ["two, big"])
+    assert menu["value"] == [], "else what is typed then would be lost with the page's reload"
+
+
+SEED = {"X Type": "Seed", "X Values": "-1, 5", "Fixed X Values": "77, 5"}
+RANGE = {"X Type": "Seed", "X Values": "1-3", "Fixed X Values": "1, 2, 3"}
+NAMES = {"Y Type": "Checkpoint name", "Y Values": '"Two, big", one.safetensors'}
+GONE = {"Y Type": "Checkpoint name", "Y Values": "gone, one.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "x", "y", "is_text"),
+    [
+        (SEED, ("Seed", "77, 5", []), ("Nothing", None, None), None),
+        (RANGE, ("Seed", "1-3", []), ("Nothing", None, None), None),
+        (NAMES, ("Nothing", None, None),
+         ("Checkpoint name", NAMES["Y Values"], ["two, big", "one.safetensors"]), None),
+        (GONE, ("Nothing", None, None), ("Checkpoint name", GONE["Y Values"], []), True),
+        ({"X Type": "Size", "X Values-1": "64", "X Values-2": "96"}, ("Size", "64x96", []),
+         ("Nothing", None, None), None),
+        ({"X Type": "Colour", "X Values": "red"}, (None, None, None), ("Nothing", None, None),
+         None),
+    ],
+)  # fmt: skip
+def test_infotext_of_a_grid_becomes_the_fields(
+    pairs: dict[str, str], x: Any, y: Any, is_text: bool | None
+) -> None:
+    fields = [f"{letter}{part}" for letter in "xyz" for part in ("kind", "text", "chosen")]
+    rows = dict(fields_of([*fields, "csv"], PlotPaste("txt2img", files)))
+    found = {name: read(pairs) for name, read in rows.items()}
+    assert tuple(found[f"x{part}"] for part in ("kind", "text", "chosen")) == x
+    assert tuple(found[f"y{part}"] for part in ("kind", "text", "chosen")) == y
+    assert (found["zkind"], found["csv"]) == ("Nothing", is_text)
+
+
+def test_what_a_plot_writes_down_is_what_the_page_reads() -> None:
+    lines = tuple(
+        Line(letter, find_axis("txt2img", letter, kind), text, values, values)
+        for letter, kind, text, values in (
+            ("X", "Var. seed", "-1, 5", (77, 5)),
+            ("Y", "Prompt S/R", 'a, "b, c"', ("a", "b, c")),
+            ("Z", "Size", "64x96", ((64, 96),)),
+        )
+    )
+    pairs = parse("a\nSteps: 1, Seed: 5, " + ", ".join(
+        f"{name}: {quote(value)}" for name, value in plot_pairs(lines).items()
+    ))  # fmt: skip
+    read = PlotPaste("txt2img", files)
+    shown = [(read.kind(letter, pairs), read.text(letter, pairs)) for letter in "XYZ"]
+    assert shown == [("Var. seed", "77, 5"), ("Prompt S/R", 'a, "b, c"'), ("Size", "64x96")]
 
 
 def test_elements_have_the_names_that_scripts_reach_for() -> None:

@@ -1,103 +1,47 @@
 """The shipped scripts on the tiny model: A1111's pictures, grids and infotexts.
 
-Made by A1111 1.10.1, see tests/parity; what is drawn as text may differ, everything else not.
+Made by A1111 1.10.1, see tests/parity.
 """
 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from modules.core.hooks import Hooks
-from modules.core.settings import Settings
 from modules.extensions.host import ScriptHost
 from modules.images.encode import encode_image
-from modules.params import Img2ImgBody, Txt2ImgBody
 from modules.params.infotext_read import read_infotext
-from modules.params.request import Kind, only_parameters
-from modules.processing.prepare import prepare_request
 from modules.processing.report import SilentReport
-from modules.processing.result import Result
 from modules.processing.run import Services, run_request
-from modules.processing.script_run import run_script
-
-CASES = Path(__file__).parents[1] / "data/parity/scripts"
-MEAN_LEVELS, FAR_LEVELS, FAR_SHARE = 0.5, 2, 0.005
-"""As in tests/parity."""
-LEGEND_LEFT, LEGEND_TOP = 96, 18
-"""Pixels of the grids' legends; here letters are drawn."""
-HAS_GRID = {"prompt_matrix": True, "xyz_cfg_steps": True, "prompts_from_file": False}
+from tests.extensions.parity_case import (
+    CASES,
+    assert_as_a1111,
+    own_services,
+    request_of,
+    run_body,
+    run_case,
+)
 
 
 @pytest.fixture
 def own(services: Services, tmp_path: Path) -> Services:
     """The shared model with an outputs folder of this test alone."""
-    paths = dataclasses.replace(services.paths, data=tmp_path)
-    return dataclasses.replace(services, hooks=Hooks(), paths=paths)
+    return own_services(services, tmp_path)
 
 
-def make(
-    host: ScriptHost,
-    services: Services,
-    asked: dict[str, Any],
-    *,
-    save: bool,
-    kind: Kind = "txt2img",
-) -> Result:
-    body_class = Img2ImgBody if kind == "img2img" else Txt2ImgBody
-    body = body_class.model_validate(asked)
-    request = prepare_request(
-        only_parameters(body),
-        kind=kind,
-        settings=Settings(None).view(),
-        catalogue=services.models.catalogue,
-        save_samples=save,
-        save_grid=save,
-        script_name=body.script_name,
-        script_args=tuple(body.script_args),
-    )
-    run = host.runner(request)
-    assert run is not None
-    return run_script(request, run, services, SilentReport())
-
-
-def without_version(text: str) -> str:
-    return re.sub(r"(, )?Version: [^,\n]+", "", text)
-
-
-def assert_alike(got: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> None:
-    levels = np.abs(got.astype(np.int16) - wanted.astype(np.int16))
-    assert levels.mean() <= MEAN_LEVELS
-    assert (levels > FAR_LEVELS).mean() <= FAR_SHARE
-
-
-@pytest.mark.parametrize("case", sorted(HAS_GRID))
+@pytest.mark.parametrize("case", ["prompt_matrix", "prompts_from_file", "xyz_cfg_steps"])
 def test_pictures_and_infotexts_equal_those_of_a1111(
-    case: str, host: ScriptHost, own: Services
+    case: str, host: ScriptHost, services: Services, tmp_path: Path
 ) -> None:
-    asked = json.loads((CASES / f"{case}.request.json").read_text())["body"]
-    reply = json.loads((CASES / f"{case}.info.json").read_text())
-    gold, count = reply["info"], reply["_n_images"]
-    result = make(host, own, asked, save=False)
-    assert len(result.images) == count
-    for number, image in enumerate(result.images):
-        wanted = np.asarray(Image.open(CASES / f"{case}.{number}.png").convert("RGB"))
-        got = np.asarray(image)
-        assert got.shape == wanted.shape
-        if HAS_GRID[case] and number == 0:
-            got, wanted = (array[LEGEND_TOP:, LEGEND_LEFT:] for array in (got, wanted))
-        assert_alike(got, wanted)
-    texts = [without_version(text) for text in gold["infotexts"]]
-    assert [without_version(text) for text in result.infotexts] == texts[:count]
-    assert result.index_of_first_image == gold["index_of_first_image"]
+    gold = json.loads((CASES / f"{case}.info.json").read_text())["info"]
+    result = run_case(host, services, tmp_path, case)
+    assert_as_a1111(result, case)
+    assert list(result.infotexts) == result.info["infotexts"][: len(result.images)]
     assert result.info["all_prompts"] == gold["all_prompts"]
     assert result.info["all_seeds"][: len(gold["all_seeds"])] == gold["all_seeds"]
     assert set(gold) <= set(result.info)
@@ -112,7 +56,7 @@ def test_files_of_a_plot_are_its_grid_and_its_pictures(host: ScriptHost, own: Se
             True, True, False, False, False, False, False, 4, False,
         ],
     }  # fmt: skip
-    result = make(host, own, asked, save=True)
+    result = run_body(host, own, asked, save=True)
     assert all(path is not None and path.is_file() for path in result.paths)
     assert len({*result.paths}) == 5 and result.paths[0].parent != result.paths[1].parent
     clip = ["Clip skip: 2" in text for text in result.infotexts[1:]]
@@ -132,19 +76,11 @@ def test_a_plot_of_img2img_is_made_of_ordinary_pictures(host: ScriptHost, own: S
         "script_name": "X/Y/Z Plot",
         "script_args": ["Denoising", "0.3, 0.9", [], 0, "", [], 0, "", [], False, True],
     }  # fmt: skip
-    grid, *pictures = make(host, own, asked, save=False, kind="img2img").images
+    grid, *pictures = run_body(host, own, asked, "img2img").images
     assert grid.size == (128, 64)
     for number, strength in enumerate((0.3, 0.9)):
         values = {key: value for key, value in asked.items() if "script" not in key}
-        body = Img2ImgBody.model_validate(values | {"denoising_strength": strength})
-        request = prepare_request(
-            only_parameters(body),
-            kind="img2img",
-            settings=Settings(None).view(),
-            catalogue=own.models.catalogue,
-            save_samples=False,
-            save_grid=False,
-        )
+        request = request_of(own, values | {"denoising_strength": strength}, "img2img")
         plain = run_request(request, own, SilentReport())
         assert np.array_equal(np.asarray(plain.images[0]), np.asarray(pictures[number]))
 
@@ -158,7 +94,7 @@ def test_batches_are_made_where_their_grids_are(
         "n_iter": 2, "batch_size": 2, "script_name": "x/y/z plot",
         "script_args": ["CFG Scale", "3, 9", [], 0, "", [], 0, "", [], False],
     }  # fmt: skip
-    result = make(host, own, asked, save=save)
+    result = run_body(host, own, asked, save=save)
     assert result.images[0].size == size
     assert any("one picture, not 4" in text for text in result.warnings) is not save
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, features
 
 from modules.core.errors import BadInput, UnsupportedImage
-from modules.images.annotate import Caption, GridLook, Legend, Title, grid_size, titled_grid
+from modules.images.annotate import GridLook, Legend, grid_size, titled_grid
+from modules.images.titles import Caption, Title
+
+A1111 = Path(__file__).parents[1] / "data/parity/scripts"
+"""Grids that A1111 1.10.1 made."""
 
 
 def squares(count: int, size: tuple[int, int] = (128, 128)) -> list[Image.Image]:
@@ -93,17 +99,27 @@ def test_long_titles_stay_within_their_room(text: str) -> None:
 
 
 def test_several_captions_stand_below_each_other() -> None:
-    column = (Caption("a"), Caption("b", is_active=False), Caption("c"))
+    column = (Caption("H"), Caption("H", is_active=False), Caption("H"))
     grid = titled_grid(squares(1), 1, legend=Legend((column,)))
     assert grid.size == (128, 128 + 3 * 8 + 2 * 5 + 10)
+
+
+def test_room_over_the_cells_is_that_of_the_ink() -> None:
+    heights = [
+        titled_grid(squares(1), 1, legend=Legend(titles(text))).height - 128
+        for text in ("ace", "HHH", "dog", "HHH " * 10)
+    ]
+    assert heights == [6 + 10, 8 + 10, 10 + 10, 8 + 5 + 8 + 10]
 
 
 def test_cells_are_as_large_as_the_largest_picture_of_any_mode() -> None:
     images = [Image.new("L", (8, 20), 7), Image.new("RGBA", (16, 10), (1, 2, 3, 255))]
     grid = titled_grid(images, 5, look=GridLook(background="#102030"))
     assert grid.mode == "RGB" and grid.size == (32, 20)
-    assert grid.getpixel((0, 0)) == (7, 7, 7) and grid.getpixel((16, 0)) == (1, 2, 3)
-    assert grid.getpixel((12, 0)) == grid.getpixel((16, 15)) == (0x10, 0x20, 0x30)
+    assert grid.getpixel((4, 0)) == (7, 7, 7) and grid.getpixel((11, 19)) == (7, 7, 7)
+    assert grid.getpixel((16, 5)) == (1, 2, 3) and grid.getpixel((31, 14)) == (1, 2, 3)
+    around = [(3, 0), (12, 19), (16, 4), (31, 15)]
+    assert [grid.getpixel(place) for place in around] == [(0, 0, 0)] * 4
 
 
 @pytest.mark.parametrize("font", ["/no/such/font.ttf", "a\0b", "/tmp", "\ud800", __file__])
@@ -132,14 +148,30 @@ def test_colours_of_titles() -> None:
 
 
 def test_the_own_font_grows_with_the_cells() -> None:
-    assert isinstance(ImageFont.load_default(20), ImageFont.FreeTypeFont)
     small, large = (
         titled_grid(squares(1, (side, side)), 1, legend=Legend(titles("H"))).height - side
         for side in (128, 512)
     )
-    assert (small, large) == (18, 72)
+    assert (small, large) == (8 + 10, 29 + 40)
 
 
 def test_no_picture_makes_no_grid() -> None:
     with pytest.raises(ValueError, match="at least one"):
         titled_grid([], 1)
+
+
+MATRIX = Legend(
+    ((Caption("in the snow", is_active=False),), (Caption("in the snow"),)),
+    ((Caption("at night", is_active=False),), (Caption("at night"),)),
+)
+PLOT = Legend(titles("CFG Scale: 3.0", "CFG Scale: 9.0"), titles("Steps: 4", "Steps: 8"))
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="without libfribidi letters are not kerned")
+@pytest.mark.parametrize(("name", "legend"), [("prompt_matrix", MATRIX), ("xyz_cfg_steps", PLOT)])
+def test_legends_equal_those_of_a1111(name: str, legend: Legend) -> None:
+    with Image.open(A1111 / f"{name}.0.png") as file:
+        wanted = file.convert("RGB")
+    places = [(x, y) for y in (18, 146) for x in (96, 224)]
+    cells = [wanted.crop((x, y, x + 128, y + 128)) for x, y in places]
+    assert titled_grid(cells, 2, legend=legend).tobytes() == wanted.tobytes()

@@ -77,20 +77,13 @@ def test_unknown_name_is_answered_with_the_known_ones() -> None:
         find_clip([SHIPPED], "no-such/tag")
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub."""
-    folder = tmp_path / "hub"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
-    return folder
-
-
-def test_known_name_without_weights_says_how_to_get_them(tmp_path: Path, hub: Path) -> None:
+def test_known_name_without_weights_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="fetches none by itself. Put open_clip_model.safetens"):
-        find_clip([tmp_path], "ViT-L-14/openai")
+        find_clip([tmp_path], "ViT-L-14/openai", hub_cache=tmp_path / "hub")
 
 
-def test_known_name_is_taken_from_the_hubs_cache(tmp_path: Path, hub: Path) -> None:
+def test_known_name_is_taken_from_the_hubs_cache(tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
     repository = get_pretrained_cfg("ViT-L-14", "openai")["hf_hub"].strip("/")
     place = hub / f"models--{repository.replace('/', '--')}"
     weights = place / "snapshots" / "abc" / WEIGHTS
@@ -98,7 +91,7 @@ def test_known_name_is_taken_from_the_hubs_cache(tmp_path: Path, hub: Path) -> N
     weights.write_bytes(b"weights")
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("abc", encoding="utf-8")
-    found = find_clip([tmp_path], "ViT-L-14/openai")
+    found = find_clip([tmp_path], "ViT-L-14/openai", hub_cache=hub)
     assert (found.architecture, found.weights, found.config) == ("ViT-L-14", weights, None)
     assert found.quick_gelu
 

@@ -184,11 +184,17 @@ def test_seeds_are_drawn_but_for_scripts() -> None:
     drawn = with_fixed_seeds(Request(params=params)).params
     assert 0 <= drawn.seed < 4294967294 and drawn.subseed == 5
     assert drawn.model_copy(update={"seed": -1}) == params
-    for request in (
-        Request(params=params, script_name="X/Y/Z plot"),
-        Request(params=Txt2ImgParams(seed=0, subseed=0)),
-    ):
-        assert with_fixed_seeds(request) is request
+    fixed = Request(params=Txt2ImgParams(seed=0, subseed=0))
+    assert with_fixed_seeds(fixed) is fixed
+
+
+def test_script_gets_a_number_that_its_seeds_follow_from_and_keeps_it() -> None:
+    params = Txt2ImgParams(seed=-1)
+    asked = [Request(params=params, script_name="X/Y/Z plot") for _ in range(2)]
+    one, other = map(with_fixed_seeds, asked)
+    assert one.params == params and one.draws_from != other.draws_from
+    kept = Request.model_validate_json(one.model_dump_json())
+    assert with_fixed_seeds(kept) is kept and kept.draws_from == one.draws_from
 
 
 def test_job_that_no_json_can_carry_is_made_all_the_same(

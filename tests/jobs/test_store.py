@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from modules.jobs.owner import owner_of
 from modules.jobs.store import KEPT_ROWS, KEPT_S, NoStore, Row, SqliteStore, Store, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,11 +170,22 @@ def test_second_program_does_not_get_the_file_until_the_first_is_dead(
         assert owner.stdout and owner.stdout.readline() == "True\n"
         store = open_store(file)
         assert not store.keeps
-        assert "another Easel uses it" in caplog.text
+        assert re.search(
+            rf"queue.db is in use by another Easel \(process {owner.pid} on \S+, since 20.*\)\. "
+            r"This one keeps its own queue in memory: .*--data-dir", caplog.text
+        )  # fmt: skip
         owner.kill()
     store = open_store(file)
     assert isinstance(store, SqliteStore)
     store.close()
+
+
+@pytest.mark.parametrize("note", [None, "", "[]", '{"process": "x", "host": 1, "since": 1e99}'])
+def test_owner_without_a_readable_note_is_another_easel(file: Path, note: str | None) -> None:
+    file.parent.mkdir()
+    if note is not None:
+        file.with_name("queue.db.owner").write_text(note)
+    assert owner_of(file) == "another Easel"
 
 
 FULL_DISK = """

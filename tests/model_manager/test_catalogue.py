@@ -124,6 +124,12 @@ def test_links_are_followed_and_circles_end(root: Path, tmp_path: Path, hashes: 
     assert len(found) == 6
 
 
+def test_folder_that_is_still_being_written_is_not_listed(root: Path, hashes: Hashes) -> None:
+    before = titles(Catalogue([root], hashes))
+    touch(root, "new.part/model_index.json", "new.part/unet/a.safetensors", "b.safetensors.part")
+    assert titles(Catalogue([root], hashes)) == before
+
+
 def test_several_folders_and_a_single_file(root: Path, tmp_path: Path, hashes: Hashes) -> None:
     touch(tmp_path, "second/b.safetensors", "lone/c.safetensors")
     lone = tmp_path / "lone" / "c.safetensors"

@@ -131,7 +131,10 @@ def test_old_attention_names_of_the_vae_load(folder: Path, twins: dict[str, Path
     assert_same(load_checkpoint(folder, CPU, F32), load_checkpoint(twins["sd1"], CPU, F32))
 
 
-def test_flat_text_encoder_and_shards_load(folder: Path, twins: dict[str, Path]) -> None:
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_flat_text_encoder_and_shards_load(
+    folder: Path, twins: dict[str, Path], variant: str
+) -> None:
     file = folder / "text_encoder" / "model.safetensors"
     flat = {k.removeprefix("text_model."): v for k, v in load_file(file).items()}
     file.unlink()
@@ -139,7 +142,7 @@ def test_flat_text_encoder_and_shards_load(folder: Path, twins: dict[str, Path])
     for number, part in enumerate((list(flat)[:half], list(flat)[half:])):
         save_file({k: flat[k] for k in part}, file.parent / f"model-{number}.safetensors")
     weight_map = {k: f"model-{int(i >= half)}.safetensors" for i, k in enumerate(flat)}
-    index = file.parent / "model.safetensors.index.json"
+    index = file.parent / f"model.safetensors.index{variant}.json"
     index.write_text(json.dumps({"weight_map": weight_map}))
     assert_same(load_checkpoint(folder, CPU, F32), load_checkpoint(twins["sd1"], CPU, F32))
 

@@ -29,6 +29,7 @@ from modules.images import read
 from modules.jobs import FunctionBackend, JobQueue, open_store
 from modules.params import Request
 from modules.processing.prepare import prepare_request
+from modules.processing.result import Result
 from modules.setup.flags import Flags, parse_flags
 from modules.ui.events import in_event_loop
 from modules.ui.overrides import write_chips
@@ -97,8 +98,13 @@ def by_restart(
         settings=app.settings.view(),
         catalogue=app.models.catalogue,
         overrides=settings,
-        task_id="kept",
     )
+    result = after_restart(app, flags, request.model_copy(update={"task_id": "kept"}))
+    return list(result.images[result.index_of_first_image :])
+
+
+def after_restart(app: App, flags: Flags, request: Request) -> Result:
+    """What becomes of a request, named "kept", whose program ends before it begins."""
     assert Request.model_validate_json(request.model_dump_json()) == request
     begun, go_on = threading.Event(), threading.Event()
 
@@ -118,7 +124,7 @@ def by_restart(
     after.jobs.resume()
     result = waiting["kept"].future.result(timeout=120)
     assert after.jobs.close(10)
-    return list(result.images[result.index_of_first_image :])
+    return result
 
 
 def by_plot(app: App, values: dict[str, Any], settings: dict[str, Any]) -> list[Image.Image]:
@@ -175,3 +181,37 @@ def test_every_door_gives_the_same_bytes(case: str, app: App, flags: Flags, tmp_
         assert all(one.tobytes() == other.tobytes() for one, other in pairs), door
     for one, two in zip(rest, others["command line"], strict=True):
         assert read(one).infotext == read(two).infotext
+
+
+SCRIPTS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "two seeds drawn for an axis": (
+        "x/y/z plot", (1, "-1, -1", [], 0, "", [], 0, "", [], False, True),
+    ),
+    "a seed drawn for each cell": (
+        "x/y/z plot", (4, "2, 3", [], 0, "", [], 0, "", [], False, True, False, True),
+    ),
+    "a seed drawn for each line": ("prompts from file or textbox", (False, False, "start", "a\nb")),
+}  # fmt: skip
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", SCRIPTS)
+def test_random_seeds_of_a_script_are_the_same_after_a_restart(
+    case: str, app: App, flags: Flags
+) -> None:
+    name, arguments = SCRIPTS[case]
+    request = prepare_request(
+        SMALL | {"seed": -1, "subseed": -1, "subseed_strength": 0.5, "n_iter": 1},
+        settings=app.settings.view(),
+        catalogue=app.models.catalogue,
+        script_name=name,
+        script_args=arguments,
+    )
+    job = app.jobs.submit(request)
+    now = job.future.result(timeout=120)
+    then = after_restart(app, flags, job.request.model_copy(update={"task_id": "kept"}))
+    assert now.infotexts == then.infotexts
+    seeds = now.info["all_seeds"] + now.info["all_subseeds"]
+    assert len(set(seeds)) >= 3 and -1 not in seeds, "drawn, and not all from one"
+    for one, other in zip(now.images, then.images, strict=True):
+        assert one.tobytes() == other.tobytes()

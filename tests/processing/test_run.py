@@ -166,10 +166,37 @@ def _write_array(p: Any) -> None:
     p.steps = np.arange(3)
 
 
+def _want(**values: Any) -> Callable[[Any], None]:
+    """What writes these values into `p`."""
+
+    def write(p: Any, *_: Any) -> None:
+        for name, value in values.items():
+            setattr(p, name, value)
+
+    return write
+
+
+HIRES = {"enable_hr": True, "hr_upscaler": "Lanczos"}
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (_use_unknown_sampler, r"sampler_name: 'Eular'.*did you mean 'Euler.*changed by mine\)"),
+        (_want(scheduler="Karas"), r"scheduler: 'Karas'.*'Karras'.*changed by mine\)"),
+        (_want(hr_sampler_name="Eular", **HIRES), r"hr_sampler_name: 'Eular'.*by mine\)"),
+        (_want(hr_scheduler="Karas", **HIRES), r"hr_scheduler: 'Karas'.*by mine\)"),
+        (_want(hr_checkpoint_name="no", **HIRES), r"hr_checkpoint_name: 'no'.*by mine\)"),
+        (
+            _want(refiner_checkpoint="no", refiner_switch_at=0.5),
+            r"refiner_checkpoint: 'no'.*Unknown checkpoint.*by mine\)",
+        ),
+        (_want(all_seeds=["x"]), r"all_seeds: 'x'.*whole numbers.*by mine\)"),
+        (_want(all_seeds=None), r"all_seeds: None.*by mine\)"),
+        (_want(all_subseeds=[1.5]), r"all_subseeds: 1.5.*by mine\)"),
+        (_want(all_prompts=[5]), r"all_prompts: 5.*texts.*by mine\)"),
+        (_want(all_negative_prompts=[None]), r"all_negative_prompts: None.*by mine\)"),
+        (_want(extra_generation_params=[]), r"extra_generation_params: \[\].*by mine\)"),
         (_shorten_in_place, r"all_prompts: 0 .*changed by mine\)"),
         (_write_array, r"steps: array.*changed by mine\)"),
     ],
@@ -179,6 +206,27 @@ def test_bad_write_of_any_kind_names_the_extension(own: Services, spoil: Any, wo
     own.hooks.add("process", lambda p: None, "innocent")
     with pytest.raises(BadInput, match=words):
         make(own)
+
+
+@pytest.mark.parametrize("hook", ["before_process_batch", "process_batch"])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_want(seeds=["x"]), r"seeds: 'x'.*by mine\)"),
+        (_want(negative_prompts=[7]), r"negative_prompts: 7.*by mine\)"),
+    ],
+)
+def test_bad_write_into_a_batch_names_the_extension(
+    own: Services, hook: str, spoil: Any, words: str
+) -> None:
+    own.hooks.add(hook, spoil, "mine")
+    with pytest.raises(BadInput, match=words):
+        make(own)
+
+
+def test_numbers_of_numpy_are_seeds(own: Services) -> None:
+    own.hooks.add("process", _want(all_seeds=[np.int64(9)]), "mine")
+    assert make(own).images[0].tobytes() == make(own, seed=9).images[0].tobytes()
 
 
 def test_what_easel_itself_writes_is_blamed_on_nobody(own: Services) -> None:

@@ -18,18 +18,16 @@ CAT = {"path": str(ROOT / "tests/data/interrogate/cat.png")}
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def said() -> list[str]:
     """The notices that the page would show."""
-    notices: list[str] = []
-    monkeypatch.setattr(gr, "Warning", notices.append)
-    return notices
+    return []
 
 
 @pytest.fixture
-def button(app: App, tmp_path: Path) -> InterrogateButton:
+def button(app: App, tmp_path: Path, said: list[str]) -> InterrogateButton:
     lists = (ROOT / "models/interrogate",)
     shipped = Interrogator([ROOT / "models/CLIP"], lists, tmp_path / "words", lend_cpu)
-    return InterrogateButton(replace(app, interrogator=shipped), "img2img")
+    return InterrogateButton(replace(app, interrogator=shipped), "img2img", warn=said.append)
 
 
 @pytest.mark.parametrize("value", [CAT, {"background": CAT, "layers": [], "composite": None}])
@@ -58,7 +56,8 @@ def test_what_is_wrong_is_told_and_the_prompt_stays(
 def test_missing_clip_is_told(app: App, said: list[str]) -> None:
     lists = (ROOT / "models/interrogate",)
     empty = Interrogator([app.paths.models / "CLIP"], lists, app.paths.cache, lend_cpu)
-    found = InterrogateButton(replace(app, interrogator=empty), "inpaint").caption(CAT)
+    changed = replace(app, interrogator=empty)
+    found = InterrogateButton(changed, "inpaint", warn=said.append).caption(CAT)
     assert found == gr.skip()
     assert "there is no CLIP model" in said[0]
 

@@ -13,6 +13,7 @@ from modules.ui.events import in_event_loop
 from modules.ui.form import Form
 from modules.ui.overrides import read_chips, write_chips
 from modules.ui.paste import Paste
+from modules.ui.scripts import ScriptPanel
 
 INFOTEXT = (
     "oil painting of a fox\nNegative prompt: photo\nSteps: 9, Sampler: Euler a, CFG scale: 5.5, "
@@ -52,6 +53,29 @@ def test_infotext_in_the_prompt_fills_the_form(
     assert {name: values[name] for name in wanted} == wanted
     assert values[""] == ["Model: tiny.safetensors", "Clip skip: 2"]
     assert "Colour" in capsys.readouterr().out
+
+
+def test_script_of_an_infotext_is_handed_to_the_page(
+    app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make() -> tuple[Paste, ScriptPanel]:
+        form, panel = Form(Txt2ImgParams, "txt2img", app), ScriptPanel(app.scripts, "txt2img")
+        with gr.Blocks(analytics_enabled=False):
+            for name in list(form.parameters):
+                form.field(name)
+            panel.build()
+            return Paste(app, form, gr.Dropdown([], multiselect=True), panel), panel
+
+    paste, panel = in_event_loop(make)
+    text = INFOTEXT.replace("Colour: blue", "Script: Two seeds, Seeds apart: 9, Colour: blue")
+    word = json.loads(paste.read(text)[panel.pasted]["value"])
+    assert (word["script"], list(word["values"].values())) == ("Two seeds", [9])
+    told = capsys.readouterr().out
+    assert "Colour" in told and "Seeds apart" not in told and "Script" not in told
+    for other in (INFOTEXT, "no infotext"):
+        assert paste.read(other)[panel.pasted]["value"] == ""
+    app.settings.update({"infotext_skip_pasting": ["Script"]})
+    assert paste.read(text)[panel.pasted]["value"] == ""
 
 
 def test_missing_model_and_vae_are_told_and_change_nothing(paste: Paste) -> None:

@@ -2,7 +2,8 @@
 
 Both on the finished UNet and text tower, frozen. The LoRA (Hu et al. 2021) teaches the attention
 layers a look, "blueprint"; the embedding (textual inversion, Gal et al. 2022) learns a word for a
-tint that was never trained, teal.
+tint that was never trained, teal. Each resumes from its .pt in the cache as long as the UNet is the
+one that it began with, and begins anew with another.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from tools.embedded_model.data import Picture, ensure_pack, read_pack
 from tools.embedded_model.diffusion import alphas_cumprod, draw_timesteps, loss_weight
 from tools.embedded_model.export import load_averaged
 from tools.embedded_model.latents import concept_pictures, ensure_pca, to_tensor
-from tools.embedded_model.mixed import Plan, clock
+from tools.embedded_model.mixed import Plan, clock, save_state
 from tools.embedded_model.text import tokenise
 from tools.embedded_model.unet import Models
 
@@ -42,6 +44,8 @@ EMBEDDING_NAME = "easel-teal"
 EMBEDDING_VECTORS = 2
 EMBEDDING_START = ("blue", "green")
 PLACEHOLDER = "zzz"
+
+SAVE_STEPS = 25
 
 Batches = Iterator[tuple[Tensor, list[str]]]
 
@@ -101,8 +105,7 @@ def train_lora(cache: Path, plan: Plan, device: torch.device) -> dict[str, Tenso
             return models.encode(ids)
 
     batches = _batches(cache, plan, blueprint, f"{{}}, {LORA_TRIGGER}")
-    _optimise("lora", models, trained, plan, batches, encode, CLIPTokenizer.from_pretrained(
-        cache / "tokenizer"))  # fmt: skip
+    _optimise(cache / "lora.pt", models, trained, plan, batches, encode)
     tensors: dict[str, Tensor] = {}
     for name, change in changes.items():
         key = "lora_unet_" + name.replace(".", "_")
@@ -132,7 +135,7 @@ def train_embedding(cache: Path, plan: Plan, device: torch.device) -> Tensor:
     handle = table.register_forward_hook(fill)
     words = " ".join([PLACEHOLDER] * EMBEDDING_VECTORS)
     batches = _batches(cache, plan, teal, f"{words} {{}}")
-    _optimise("embedding", models, [vectors], plan, batches, models.encode, tokenizer)
+    _optimise(cache / "embedding.pt", models, [vectors], plan, batches, models.encode)
     handle.remove()
     return vectors.detach()
 
@@ -160,40 +163,82 @@ def _batches(
 
 
 def _optimise(
-    name: str,
+    path: Path,
     models: Models,
     trained: list[nn.Parameter],
     plan: Plan,
     batches: Batches,
     encode: Callable[[Tensor], Tensor],
-    tokenizer: CLIPTokenizer,
 ) -> None:
-    """AdamW on `trained` by the UNet's own loss until the plan's minutes are used up."""
-    device = trained[0].device
+    """AdamW on `trained` until the plan's minutes are used up; resumes from `path`."""
+    device, cache = trained[0].device, path.parent
     optimiser = torch.optim.AdamW(trained, plan.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    generator = torch.Generator().manual_seed(plan.seed)
-    alphas = alphas_cumprod().to(device)
-    started, steps, losses = clock(device), 0, []
-    while (spent := clock(device) - started) < plan.minutes * 60:
+    tokenizer = CLIPTokenizer.from_pretrained(cache / "tokenizer")
+    state = _resume(path, trained, optimiser)
+    generator = torch.Generator().manual_seed(plan.seed + state["steps"])
+    losses: list[float] = []
+    while state["seconds"] < plan.minutes * 60:
+        started = clock(device)
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * max(1 - spent / (plan.minutes * 60), 0.02)
+            group["lr"] = plan.rate * max(1 - state["seconds"] / (plan.minutes * 60), 0.02)
         latents, captions = next(batches)
-        latents = latents.to(device)
-        t = draw_timesteps(len(latents), generator)[len(latents) :].to(device)
-        noise = torch.randn(latents.shape, generator=generator).to(device)
-        signal = alphas[t][:, None, None, None]
-        noisy = latents * signal.sqrt() + noise * (1 - signal).sqrt()
-        context = encode(tokenise(tokenizer, captions).to(device))
-        error = (models.predict(noisy, t, context) - noise).square().mean((1, 2, 3))
-        loss = (error * loss_weight(alphas[t])).mean()
+        loss = _loss(models, latents, encode(tokenise(tokenizer, captions).to(device)), generator)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(trained, plan.clip)
         optimiser.step()
-        steps += 1
         losses.append(float(loss.detach()))
-        if steps % 25 == 0:
-            log.info("%s %d loss %.4f", name, steps, np.mean(losses[-25:]))
+        state["steps"] += 1
+        state["seconds"] += clock(device) - started
+        if state["steps"] % SAVE_STEPS == 0:
+            log.info("%s %d loss %.4f", path.stem, state["steps"], np.mean(losses))
+            losses.clear()
+            _keep(path, trained, optimiser, state)
+    _keep(path, trained, optimiser, state)
+
+
+def _loss(models: Models, latents: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
+    """The UNet's own loss on latents (B, 4, 16, 16), each at one level, most of them noisy."""
+    device = context.device
+    latents = latents.to(device)
+    alphas = alphas_cumprod().to(device)
+    t = draw_timesteps(len(latents), generator)[len(latents) :].to(device)
+    noise = torch.randn(latents.shape, generator=generator).to(device)
+    signal = alphas[t][:, None, None, None]
+    noisy = latents * signal.sqrt() + noise * (1 - signal).sqrt()
+    error = (models.predict(noisy, t, context) - noise).square().mean((1, 2, 3))
+    return (error * loss_weight(alphas[t])).mean()
+
+
+def _resume(
+    path: Path, trained: list[nn.Parameter], optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Take over what `path` holds, if the UNet is still the same; steps and seconds so far."""
+    base = _base(path.parent)
+    saved = torch.load(path, map_location=trained[0].device) if path.is_file() else {}
+    if saved.get("base") != base:
+        return {"base": base, "steps": 0, "seconds": 0.0}
+    with torch.no_grad():
+        for parameter, weight in zip(trained, saved["trained"], strict=True):
+            parameter.copy_(weight)
+    optimiser.load_state_dict(saved["optimiser"])
+    return {name: saved[name] for name in ("base", "steps", "seconds")}
+
+
+def _base(cache: Path) -> list[float]:
+    """Steps and seconds of the UNet, which tell one state of its training from another."""
+    state = torch.load(cache / "unet.pt", map_location="cpu", mmap=True)
+    return [state["steps"], state["seconds"]]
+
+
+def _keep(
+    path: Path,
+    trained: list[nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    state: dict[str, Any],
+) -> None:
+    weights = [parameter.detach() for parameter in trained]
+    save_state(path, {"trained": weights, "optimiser": optimiser.state_dict()} | state)
 
 
 def make(cache: Path, models: Path, minutes: float, device: torch.device) -> None:

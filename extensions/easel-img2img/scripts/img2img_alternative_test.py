@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 from easel_img2img import arguments
 
@@ -17,6 +17,40 @@ STRENGTH, CFG = "Override `Denoising strength` to 1?", "Decode CFG scale"
 RANDOMNESS, SIGMA = "Randomness", "Sigma adjustment for finding noise for image"
 MOST_STEPS = 1000
 MOST_CFG = 100
+
+
+class Wishes(NamedTuple):
+    """The script's arguments, checked; the names of switches say what they override."""
+
+    sampler: bool
+    prompt: bool
+    original: str
+    negative: str
+    steps: bool
+    decode: int
+    """Steps of the walk to noise."""
+    strength: bool
+    cfg: float
+    randomness: float
+    sigma: bool
+    """Whether the noise is adjusted to the sigmas."""
+
+
+def read_wishes(*values: Any) -> Wishes:
+    """Raises BadInput."""
+    sampler, prompt, original, negative, steps, decode, strength, cfg, randomness, sigma = values
+    return Wishes(
+        arguments.switch(SAMPLER, sampler),
+        arguments.switch(PROMPT, prompt),
+        arguments.text(ORIGINAL, original),
+        arguments.text(ORIGINAL_NEGATIVE, negative),
+        arguments.switch(STEPS, steps),
+        arguments.whole(DECODE, decode, 1, MOST_STEPS),
+        arguments.switch(STRENGTH, strength),
+        arguments.number(CFG, cfg, 0, MOST_CFG),
+        arguments.number(RANDOMNESS, randomness, 0, 1),
+        arguments.switch(SIGMA, sigma),
+    )
 
 
 class Img2ImgAlternativeTest(Script):
@@ -51,28 +85,32 @@ class Img2ImgAlternativeTest(Script):
             gr.Checkbox(label=SIGMA, value=False, elem_id=at("sigma_adjustment")),
         ]
 
+    def check_arguments(self, note: Any, *values: Any) -> None:
+        """Raises BadInput for bad arguments."""
+        read_wishes(*values)
+
     def run(self, p: Any, note: Any, *values: Any) -> Processed:
         """Raises BadInput for bad arguments."""
         # Imports torch, which must not delay the page.
         from modules.processing.inversion import Inversion
 
-        sampler, prompt, original, negative, steps, decode, strength, cfg, random, sigma = values
+        wishes = read_wishes(*values)
         own = copy.copy(p)
         inversion = Inversion(
-            prompt=arguments.text(ORIGINAL, original),
-            negative_prompt=arguments.text(ORIGINAL_NEGATIVE, negative),
-            steps=arguments.whole(DECODE, decode, 1, MOST_STEPS),
-            cfg_scale=arguments.number(CFG, cfg, 0, MOST_CFG),
-            randomness=arguments.number(RANDOMNESS, random, 0, 1),
-            is_adjusted=arguments.switch(SIGMA, sigma),
+            prompt=wishes.original,
+            negative_prompt=wishes.negative,
+            steps=wishes.decode,
+            cfg_scale=wishes.cfg,
+            randomness=wishes.randomness,
+            is_adjusted=wishes.sigma,
         )
-        if arguments.switch(SAMPLER, sampler):
+        if wishes.sampler:
             own.sampler_name = "Euler"
-        if arguments.switch(PROMPT, prompt):
+        if wishes.prompt:
             own.prompt, own.negative_prompt = inversion.prompt, inversion.negative_prompt
-        if arguments.switch(STEPS, steps):
+        if wishes.steps:
             own.steps = inversion.steps
-        if arguments.switch(STRENGTH, strength):
+        if wishes.strength:
             own.denoising_strength = 1.0
         own.start_noise = inversion
         own.extra_generation_params = p.extra_generation_params | {

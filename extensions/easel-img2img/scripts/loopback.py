@@ -42,6 +42,16 @@ def strength_at(loop: int, loops: int, first: float, last: float, curve: str) ->
     return min(max(strength, 0.0), 1.0)  # rounding alone can leave the range
 
 
+def read_wishes(loops: Any, final: Any, curve: Any, append: Any) -> tuple[int, float, str, str]:
+    """The script's arguments, checked. Raises BadInput."""
+    return (
+        arguments.whole(LOOPS, loops, 1, MOST_LOOPS),
+        arguments.number(FINAL, final, 0, 1),
+        arguments.one_of(CURVE, curve, tuple(CURVES)),
+        arguments.one_of(APPEND, append, APPENDED),
+    )
+
+
 class LoopbackResult(Processed):
     """Each picture has its own infotext; the `info` object repeats the first (A1111 1.10)."""
 
@@ -75,12 +85,13 @@ class Loopback(Script):
             gr.Dropdown(list(APPENDED), value="None", label=APPEND),
         ]  # fmt: skip
 
+    def check_arguments(self, *args: Any) -> None:
+        """Raises BadInput for bad arguments."""
+        read_wishes(*args)
+
     def run(self, p: Any, loops: Any, final: Any, curve: Any, append: Any) -> Processed:
         """Raises BadInput for bad arguments."""
-        loops = arguments.whole(LOOPS, loops, 1, MOST_LOOPS)
-        final = arguments.number(FINAL, final, 0, 1)
-        curve = arguments.one_of(CURVE, curve, tuple(CURVES))
-        append = arguments.one_of(APPEND, append, APPENDED)
+        loops, final, curve, append = read_wishes(loops, final, curve, append)
         caption = find_caption(p, append)
         if p.batch_size > 1:
             p.job.warn("Loopback makes one picture at a time; the batch size was left out.")

@@ -50,6 +50,17 @@ class Wishes:
         return size[0] + across * self.pixels, size[1] + upright * self.pixels
 
 
+def read_wishes(pixels: Any, blur: Any, direction: Any, falloff: Any, variation: Any) -> Wishes:
+    """Raises BadInput."""
+    return Wishes(
+        pixels=arguments.whole(PIXELS, pixels, 1, MOST_PIXELS),
+        blur=arguments.whole(BLUR, blur, 0, MOST_BLUR),
+        directions=arguments.some_of(DIRECTION, direction, DIRECTIONS),
+        falloff=arguments.number(FALLOFF, falloff, 0, MOST_FALLOFF),
+        variation=arguments.number(VARIATION, variation, 0, 1),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """A canvas of `size` (width, height) that has just grown into a direction."""
@@ -115,16 +126,13 @@ class OutpaintingMk2(Script):
             gr.Slider(0, 1, value=0.05, step=0.01, label=VARIATION, elem_id=at("color_variation")),
         ]
 
+    def check_arguments(self, note: Any, *values: Any) -> None:
+        """Raises BadInput for bad arguments."""
+        read_wishes(*values)
+
     def run(self, p: Any, note: Any, *values: Any) -> Processed:
         """Raises BadInput for bad arguments, and where the new part alone fills width or height."""
-        pixels, blur, direction, falloff, variation = values
-        wishes = Wishes(
-            pixels=arguments.whole(PIXELS, pixels, 1, MOST_PIXELS),
-            blur=arguments.whole(BLUR, blur, 0, MOST_BLUR),
-            directions=arguments.some_of(DIRECTION, direction, DIRECTIONS),
-            falloff=arguments.number(FALLOFF, falloff, 0, MOST_FALLOFF),
-            variation=arguments.number(VARIATION, variation, 0, 1),
-        )
+        wishes = read_wishes(*values)
         _check_view(p, wishes)
         picture = start_picture(p)
         arguments.check_size(PIXELS, wishes.pixels, *wishes.final_size(picture.size))

@@ -71,6 +71,18 @@ def _side(length: int, pixels: int, before: bool, after: bool) -> tuple[int, int
     return new, first, more - first if after else 0
 
 
+def read_wishes(
+    pixels: Any, blur: Any, content: Any, direction: Any
+) -> tuple[int, int, int, tuple[str, ...]]:
+    """(pixels, blur, place of the masked content, directions). Raises BadInput."""
+    return (
+        arguments.whole(PIXELS, pixels, 1, MOST_PIXELS),
+        arguments.whole(BLUR, blur, 0, MOST_BLUR),
+        MASKED_CONTENTS.index(arguments.one_of(CONTENT, content, MASKED_CONTENTS)),
+        arguments.some_of(DIRECTION, direction, DIRECTIONS),
+    )
+
+
 class PoorMansOutpainting(Script):
     """Grows the canvas and inpaints the new part, tiles of width × height at a time."""
 
@@ -99,12 +111,13 @@ class PoorMansOutpainting(Script):
             ),
         ]  # fmt: skip
 
+    def check_arguments(self, *args: Any) -> None:
+        """Raises BadInput for bad arguments."""
+        read_wishes(*args)
+
     def run(self, p: Any, pixels: Any, blur: Any, content: Any, direction: Any) -> Processed:
         """Raises BadInput for bad arguments, and where a tile is not larger than `pixels`."""
-        pixels = arguments.whole(PIXELS, pixels, 1, MOST_PIXELS)
-        blur = arguments.whole(BLUR, blur, 0, MOST_BLUR)
-        fill = MASKED_CONTENTS.index(arguments.one_of(CONTENT, content, MASKED_CONTENTS))
-        directions = arguments.some_of(DIRECTION, direction, DIRECTIONS)
+        pixels, blur, fill, directions = read_wishes(pixels, blur, content, direction)
         picture = start_picture(p)
         growth = grown(picture.size, pixels, directions)
         arguments.check_size(PIXELS, pixels, *growth.size)

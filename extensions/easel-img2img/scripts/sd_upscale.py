@@ -13,8 +13,8 @@ from PIL import Image
 from modules.core.errors import BadInput
 from modules.extensions import Processed, Script
 from modules.images.tiles import Tiles, join_tiles, tile_boxes
+from modules.postprocess import NONE, PIXEL_UPSCALERS, Upscalers
 from modules.processing.p import next_seed
-from modules.processing.prepare import PIXEL_UPSCALERS
 
 NOTE = (
     '<p class="easel-note">Will upscale the image by the selected scale factor; '
@@ -37,13 +37,13 @@ def enlarged_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
     return width, height
 
 
-def enlarge(picture: Image.Image, upscaler: str, factor: float) -> Image.Image:
-    """The picture by one of `PIXEL_UPSCALERS`; "None" leaves its size."""
-    if upscaler == "None":
+def enlarge(
+    picture: Image.Image, upscaler: str, factor: float, upscalers: Upscalers
+) -> Image.Image:
+    """The picture by one of the upscalers; "None" leaves its size."""
+    if upscaler == NONE:
         return picture
-    filters = {"Nearest": Image.Resampling.NEAREST}
-    resample = filters.get(upscaler, Image.Resampling.LANCZOS)
-    return picture.resize(enlarged_size(picture.size, factor), resample)
+    return upscalers.upscale(picture, upscaler, enlarged_size(picture.size, factor))
 
 
 class SDUpscale(Script):
@@ -66,24 +66,35 @@ class SDUpscale(Script):
             gr.HTML(NOTE, padding=False),
             gr.Slider(0, 256, value=64, step=16, label=OVERLAP, elem_id=at("overlap")),
             gr.Radio(
-                list(PIXEL_UPSCALERS), value=PIXEL_UPSCALERS[0], label=UPSCALER,
+                self._names(), value=NONE, label=UPSCALER,
                 elem_id=at("upscaler_index"),
             ),
             gr.Slider(1, 4, value=2.0, step=0.05, label=SCALE, elem_id=at("scale_factor")),
         ]  # fmt: skip
 
+    def check_arguments(self, note: Any, overlap: Any, upscaler: Any, scale: Any) -> None:
+        """Raises BadInput for bad arguments; which upscalers there are shows when it runs."""
+        arguments.whole(OVERLAP, overlap, 0, MOST_OVERLAP)
+        arguments.number(SCALE, scale, 1, MOST_SCALE)
+
+    def _names(self) -> list[str]:
+        """Those of the running program on a page; without one, those that need no file."""
+        found = self.menu_names("upscalers") if self.menu_names else ()
+        return list(found or PIXEL_UPSCALERS)
+
     def run(self, p: Any, note: Any, overlap: Any, upscaler: Any, scale: Any) -> Processed:
         """Raises BadInput for bad arguments, and where a tile is not larger than the overlap."""
         overlap = arguments.whole(OVERLAP, overlap, 0, MOST_OVERLAP)
-        upscaler = arguments.one_of(UPSCALER, upscaler, PIXEL_UPSCALERS)
+        upscalers = p.job.models.upscalers
+        upscaler = upscalers.check(arguments.one_of(UPSCALER, upscaler, upscalers.names()))
         scale = arguments.number(SCALE, scale, 1, MOST_SCALE)
         picture = start_picture(p)
-        size = picture.size if upscaler == "None" else enlarged_size(picture.size, scale)
+        size = picture.size if upscaler == NONE else enlarged_size(picture.size, scale)
         arguments.check_size(SCALE, scale, *size)
         boxes = _tiles(size, p, overlap)
         if p.image_mask is not None:
             p.job.warn("SD upscale paints the whole picture; the mask was left out.")
-        picture = enlarge(picture, upscaler, scale)
+        picture = enlarge(picture, upscaler, scale, upscalers)
         parts = [Part(picture.crop(box)) for row in boxes for box in row]
         p.job.expect(batches(len(parts), p.batch_size) * p.n_iter)
         noted = {"SD upscale overlap": overlap, "SD upscale upscaler": upscaler}

@@ -9,7 +9,8 @@ from PIL import ImageColor
 
 from modules.core.errors import BadInput
 from modules.images import grid_rows
-from modules.images.annotate import SMALLEST_FONT, GridLook, load_font
+from modules.images.annotate import GridLook
+from modules.images.titles import SMALLEST_FONT, load_font
 from modules.processing.prepare import hires_sizes
 
 LARGEST_MARGIN = 10_000

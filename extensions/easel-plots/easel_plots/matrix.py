@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -13,7 +13,8 @@ from easel_plots.plot import has_two_passes
 from easel_plots.values import read_switch
 from modules.core.errors import BadInput, UnsupportedImage
 from modules.extensions import Processed, process_images
-from modules.images.annotate import Caption, Legend, Title, grid_size, titled_grid
+from modules.images.annotate import Legend, grid_size, titled_grid
+from modules.images.titles import Caption, Title
 from modules.processing.p import next_seed
 
 MOST_PARTS = 12
@@ -66,6 +67,30 @@ def _titles(parts: Sequence[str]) -> list[Title]:
     ]
 
 
+class Wishes(NamedTuple):
+    """The script's arguments, checked."""
+
+    at_start: bool
+    differs: bool
+    """Whether each picture has a seed of its own."""
+    parameter: str
+    """Whose parts are combined."""
+    joint: str
+    margin: int
+    """Pixels."""
+
+
+def read_wishes(at_start: Any, differs: Any, kind: Any, delimiter: Any, margin: Any) -> Wishes:
+    """Raises BadInput."""
+    return Wishes(
+        at_start=read_switch("Put variable parts at start of prompt", at_start),
+        differs=read_switch("Use different seed for each picture", differs),
+        parameter=_choice("Select prompt", kind, PROMPTS),
+        joint=_choice("Select joining char", delimiter, DELIMITERS),
+        margin=read_margin(margin),
+    )
+
+
 def run_matrix(
     p: Any, at_start: Any, differs: Any, kind: Any, delimiter: Any, margin: Any
 ) -> Processed:
@@ -73,16 +98,14 @@ def run_matrix(
 
     differs: whether each picture has a seed of its own. Raises BadInput.
     """
-    name = _choice("Select prompt", kind, PROMPTS)
-    joint = _choice("Select joining char", delimiter, DELIMITERS)
-    begins = read_switch("Put variable parts at start of prompt", at_start)
-    step = int(read_switch("Use different seed for each picture", differs))
-    margin = read_margin(margin)
+    wishes = read_wishes(at_start, differs, kind, delimiter, margin)
+    name, step = wishes.parameter, int(wishes.differs)
     first, parts = split_prompt(getattr(p, name))
+    titles = getattr(p, name).split("|")[1:]  # as they were typed, A1111 1.10 behaviour
     if len(parts) > MOST_PARTS:
         raise BadInput(name, f"{len(parts)} parts", f"at most {MOST_PARTS} can be combined")
-    prompts = combinations(first, parts, joint, at_start=begins)
-    _check_size(p, name, parts, margin)
+    prompts = combinations(first, parts, wishes.joint, at_start=wishes.at_start)
+    _check_size(p, name, titles, wishes.margin)
     p.fill_seeds(1)
     p.seed = [next_seed(p.seed, number * step) for number in range(len(prompts))]
     setattr(p, name, prompts)
@@ -92,7 +115,7 @@ def run_matrix(
     made = process_images(p)
     if not made.images:
         return made
-    return _with_grid(p, made, parts, margin)
+    return _with_grid(p, made, titles, wishes.margin)
 
 
 def _choice(field: str, given: Any, known: dict[str, str]) -> str:

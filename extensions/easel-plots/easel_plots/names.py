@@ -12,7 +12,12 @@ from easel_plots.apply import style_names
 from modules.core.errors import NotFound
 from modules.model_manager import ModelChoice
 from modules.params.img2img import Img2ImgParams
-from modules.processing.prepare import HIRES_UPSCALERS, find_names, style_texts
+from modules.processing.prepare import (
+    HIRES_UPSCALERS,
+    find_names,
+    hires_upscaler,
+    style_texts,
+)
 from modules.sampling.table import SAMPLERS, SCHEDULERS
 
 Resolve = Callable[[Any, str], str]
@@ -37,7 +42,7 @@ def schedule(p: Any, name: str) -> str:
 
 def upscaler(p: Any, name: str) -> str:
     """An upscaler of hires fix."""
-    return one_of("upscaler", HIRES_UPSCALERS)(p, name)
+    return hires_upscaler(name, p.job.models.upscalers)
 
 
 def checkpoint(p: Any, name: str) -> str:
@@ -84,10 +89,13 @@ def one_of(what: str, known: Sequence[str]) -> Resolve:
 STATIC_MENUS: dict[str, tuple[str, ...]] = {
     "samplers": tuple(row.name for row in SAMPLERS),
     "schedulers": tuple(row.label for row in SCHEDULERS),
-    "hires_upscalers": HIRES_UPSCALERS,
 }
 """What menus offer that depends on no file."""
-FIRST_OF_MENU = {"vaes": (AUTOMATIC_VAE, NO_VAE), "refiners": (NO_REFINER,)}
+FIRST_OF_MENU = {
+    "vaes": (AUTOMATIC_VAE, NO_VAE),
+    "refiners": (NO_REFINER,),
+    "hires_upscalers": HIRES_UPSCALERS,
+}
 """What stands before the files' names."""
 FILES_OF_MENU = {"refiners": "checkpoints"}
 """Menus whose files another one lists."""
@@ -103,6 +111,11 @@ def menu(choices: str | tuple[str, ...] | None, files: Callable[[str], Sequence[
         return list(STATIC_MENUS[choices])
     own = files(FILES_OF_MENU.get(choices, choices))
     return list(dict.fromkeys((*FIRST_OF_MENU.get(choices, ()), *own)))
+
+
+def is_known_menu(choices: str | tuple[str, ...] | None) -> bool:
+    """Whether what the menu offers depends on no file."""
+    return isinstance(choices, tuple) or choices in STATIC_MENUS
 
 
 def is_img2img(p: Any) -> bool:

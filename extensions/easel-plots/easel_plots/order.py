@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,9 @@ from typing import Any, NamedTuple
 
 from easel_plots.axes import Axis, find_axis, written
 from easel_plots.grids import read_margin
-from easel_plots.names import is_img2img
+from easel_plots.names import is_img2img, is_known_menu
 from easel_plots.values import join_values, read_switch
 from modules.core.errors import BadInput, EaselError, NotFound
-from modules.processing.p import fixed_seed
 
 LETTERS = ("X", "Y", "Z")
 
@@ -27,6 +27,9 @@ class Line:
     text: str
     """The values as they were given; infotexts repeat it."""
     values: tuple[Any, ...]
+    """As the tables name them."""
+    shown: tuple[Any, ...]
+    """The values as a legend shows them: names as they were given."""
 
     @property
     def field(self) -> str:
@@ -106,7 +109,7 @@ def read_order(p: Any, given: Arguments) -> Order:
     on = {name: read_switch(label, getattr(given, name)) for name, label in SWITCHES.items()}
     lines = [_line(p, tab, given, number, is_text=on["is_text"]) for number in range(3)]
     if not on["keeps_random_seeds"]:
-        lines = [_with_fixed_seeds(line) for line in lines]
+        lines = [_with_fixed_seeds(p, line) for line in lines]
     margin = read_margin(given.margin or 0)
     for line in lines:
         _check_all(p, line)
@@ -119,6 +122,17 @@ def read_order(p: Any, given: Arguments) -> Order:
         keeps_random_seeds=on["keeps_random_seeds"],
         margin=margin,
     )
+
+
+def check_order(tab: str, given: Arguments) -> None:
+    """Raises BadInput for what can be known to be no plot without the job's other parameters."""
+    on = {name: read_switch(label, getattr(given, name)) for name, label in SWITCHES.items()}
+    read_margin(given.margin or 0)
+    for number in range(3):
+        line = _as_given(tab, given, number, is_text=on["is_text"])
+        if line.axis.resolve is not None and is_known_menu(line.axis.choices):
+            for name in line.values:
+                _resolved(None, line.axis, line.field, name)
 
 
 def field_of(letter: str, axis: Axis) -> str:
@@ -139,21 +153,28 @@ def own_copy(p: Any) -> Any:
 
 
 def _line(p: Any, tab: str, given: Arguments, number: int, *, is_text: bool) -> Line:
+    """An axis with the names of its values as the tables have them."""
+    line = _as_given(tab, given, number, is_text=is_text)
+    if line.axis.resolve is None:
+        return line
+    names = (_resolved(p, line.axis, line.field, name) for name in line.values)
+    return dataclasses.replace(line, values=tuple(names))
+
+
+def _as_given(tab: str, given: Arguments, number: int, *, is_text: bool) -> Line:
     letter = LETTERS[number]
     kind, text, chosen = given[3 * number : 3 * number + 3]
     axis = find_axis(tab, letter, kind)
     if axis.label == "Nothing":
-        return Line(letter, axis, "", (None,))
+        return Line(letter, axis, "", (None,), (None,))
     field = field_of(letter, axis)
     if chosen and axis.choices is not None and not is_text:
         text = join_values(_list(field, chosen))
     text = "" if text is None else str(text)
     values = axis.read(field, text)
-    if axis.resolve is not None:
-        values = [_resolved(p, axis, field, value) for value in values]
     if not values:
         raise BadInput(field, text, "at least one value is needed")
-    return Line(letter, axis, text, tuple(values))
+    return Line(letter, axis, text, tuple(values), tuple(values))
 
 
 def _list(field: str, chosen: Any) -> Sequence[Any]:
@@ -178,10 +199,11 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"known names: {', '.join(known[:12])}" if known else "there are none"
 
 
-def _with_fixed_seeds(line: Line) -> Line:
+def _with_fixed_seeds(p: Any, line: Line) -> Line:
     if not line.axis.is_seed:
         return line
-    return Line(line.letter, line.axis, line.text, tuple(map(fixed_seed, line.values)))
+    seeds = tuple(map(p.fixed_seed, line.values))
+    return dataclasses.replace(line, values=seeds, shown=seeds)
 
 
 def _check_all(p: Any, line: Line) -> None:

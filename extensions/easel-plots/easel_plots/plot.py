@@ -17,9 +17,10 @@ from easel_plots.names import is_img2img
 from easel_plots.order import Arguments, Line, Order, own_copy, read_order
 from modules.core.errors import BadInput, UnsupportedImage
 from modules.extensions import Processed, process_images
-from modules.images.annotate import Caption, Legend, Title, grid_size, titled_grid
+from modules.images.annotate import Legend, grid_size, titled_grid
+from modules.images.titles import Caption, Title
 from modules.params.infotext_text import quote
-from modules.processing.p import fixed_seed, next_seed
+from modules.processing.p import next_seed
 
 TITLE = "X/Y/Z plot"
 Place = tuple[int, int, int]
@@ -60,7 +61,7 @@ def run_plot(p: Any, arguments: Arguments) -> Processed:
         _take_one_each(p)
     _check_size(p, order)
     if not order.keeps_random_seeds:
-        p.seed, p.subseed = fixed_seed(p.seed), fixed_seed(p.subseed)
+        p.seed, p.subseed = p.fixed_seed(p.seed), p.fixed_seed(p.subseed)
     x, y, z = order.shape
     p.job.expect(x * y * z * p.n_iter * (2 if has_two_passes(p) else 1))
     made = _make_cells(p, order)
@@ -89,7 +90,7 @@ def _check_size(p: Any, order: Order) -> None:
     try:
         sheet = grid_size(_largest_cell(p, order), x * y, x, legend=_legend(order),
                           margin=order.margin, look=look, most_megapixels=limit)  # fmt: skip
-        if z > 1:
+        if order.lines[2].is_used:
             grid_size(sheet, z, z, legend=_legend_z(order), look=look, most_megapixels=limit)
     except UnsupportedImage as error:
         allowed = f"grids may have at most {limit:g} MP (setting img_max_size_mp)"
@@ -215,7 +216,7 @@ def _grids(p: Any, order: Order, cells: dict[Place, Cell]) -> tuple[list[Image.I
     sheets = [_sheet(p, order, cells, number) for number in range(count)]
     first = next(iter(_in_order(cells).values()))
     whole, text = sheets[0], with_pairs(first.infotext, plot_pairs(order.lines))
-    if count == 1:
+    if not order.lines[2].is_used:
         return [whole], [text]
     whole = titled_grid(
         sheets, count, legend=_legend_z(order), look=look_of(p),
@@ -260,16 +261,14 @@ def _legend_z(order: Order) -> Legend:
 
 
 def _titles(line: Line) -> Iterator[Title]:
-    for value in line.values:
+    for value in line.shown:
         yield (Caption(caption_of(line.axis, value)),)
 
 
 def caption_of(axis: Axis, value: Any) -> str:
-    """A value in the legend: of a checkpoint its file's name, without folder and hash."""
+    """A value in the legend: of a checkpoint what was given, without its folder."""
     text = axis.caption(value)
-    if axis.cost < 1:
-        return text
-    return re.sub(r"\s*\[[0-9a-f]+\]$", "", re.split(r"[/\\]", text)[-1])
+    return text if axis.cost < 1 else re.split(r"[/\\]", text)[-1]
 
 
 def _sheet_text(order: Order, cells: dict[Place, Cell], z: int) -> str:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from easel_plots.order import own_copy
 from easel_plots.plot import has_two_passes
-from easel_plots.prompt_lines import apply_line, read_lines
+from easel_plots.prompt_lines import PromptLine, apply_line, read_lines
 from easel_plots.values import read_switch
 from modules.core.errors import BadInput
 from modules.extensions import Processed, process_images
-from modules.processing.p import fixed_seed, next_seed
+from modules.processing.p import next_seed
 
 POSITIONS = ("start", "end")
+
+
+def check_prompts(
+    parameters: Sequence[str], iterates: Any, shares_seed: Any, position: Any, text: Any
+) -> list[PromptLine]:
+    """The lines. parameters: names of those that a line may change. Raises BadInput."""
+    if position not in POSITIONS:
+        raise BadInput("Insert prompts at the", position, f"allowed: {', '.join(POSITIONS)}")
+    read_switch("Iterate seed every line", iterates)
+    read_switch("Use same random seed for all lines", shares_seed)
+    return read_lines(str(text or ""), parameters)
 
 
 def run_prompts(p: Any, iterates: Any, shares_seed: Any, position: Any, text: Any) -> Processed:
@@ -21,14 +33,10 @@ def run_prompts(p: Any, iterates: Any, shares_seed: Any, position: Any, text: An
     iterates: whether each line goes on counting from the seed of the line before; shares_seed:
     whether a random seed is drawn once for all lines. Raises BadInput before any picture is made.
     """
-    if position not in POSITIONS:
-        raise BadInput("Insert prompts at the", position, f"allowed: {', '.join(POSITIONS)}")
-    iterates = read_switch("Iterate seed every line", iterates)
-    shares_seed = read_switch("Use same random seed for all lines", shares_seed)
-    lines = read_lines(str(text or ""), tuple(p.params_class.model_fields))
+    lines = check_prompts(tuple(p.params_class.model_fields), iterates, shares_seed, position, text)
     p.do_not_save_grid = True
     if (iterates or shares_seed) and p.seed == -1:
-        p.seed = fixed_seed(p.seed)
+        p.seed = p.fixed_seed(p.seed)
     jobs, passed = [], 0
     for line in lines:
         own = own_copy(p)

@@ -172,7 +172,7 @@ class _Page:
             kind, text, chosen = values[start : start + 3]
             names = self._names(kind)
             if names and is_text and chosen:
-                text = join_values(chosen)
+                text, chosen = join_values(chosen), []  # else they would be carried over again
             elif names and not is_text:
                 chosen = [name for name in _split(text) if name in names] or chosen
             updates += self._updates(names, is_text, text=text, chosen=chosen or [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from easel_plots.matrix import DELIMITERS, PROMPTS, run_matrix
+from easel_plots.matrix import DELIMITERS, PROMPTS, read_wishes, run_matrix
 
 from modules.extensions import Processed, Script
 
@@ -52,6 +52,10 @@ class PromptMatrix(Script):
             elem_id=self.elem_id("margin_size"),
         )
         return [at_start, differs, kind, delimiter, margin]
+
+    def check_arguments(self, *args: Any) -> None:
+        """Raises BadInput."""
+        read_wishes(*args)
 
     def run(self, p: Any, *args: Any) -> Processed:
         """Make the pictures and their grid. Raises BadInput."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from easel_plots.prompts import POSITIONS, run_prompts
+from easel_plots.prompts import POSITIONS, check_prompts, run_prompts
 
 from modules.extensions import Processed, Script
+from modules.params.request import params_class
 
 MOST_BYTES = 10_000_000
 """Of a file with prompts."""
@@ -62,6 +63,11 @@ class PromptsFromFile(Script):
             api_visibility="private",
         )
         return [iterates, shares_seed, position, text]
+
+    def check_arguments(self, *args: Any) -> None:
+        """Raises BadInput naming the line."""
+        model = params_class("img2img" if self.is_img2img else "txt2img")
+        check_prompts(tuple(model.model_fields), *args)
 
     def run(self, p: Any, *args: Any) -> Processed:
         """Make the pictures of all lines. Raises BadInput."""

@@ -19,6 +19,7 @@ import torch
 from modules.model_manager.adapters.file import Adapter
 from modules.model_manager.adapters.layers import Layer, Layers
 from modules.model_manager.adapters.merge import Dose, merged_bias, merged_weight, storage_dtype
+from modules.model_manager.side_by_side import side_by_side
 from modules.pipelines.sd import StableDiffusion
 
 log = logging.getLogger(__name__)
@@ -96,10 +97,14 @@ def put_on(pipeline: StableDiffusion, uses: Sequence[Use]) -> list[Fit]:
     for slot in [slot for slot in wardrobe.changed if slot not in wanted]:
         del wardrobe.changed[slot]
     compute = pipeline.dtype  # found by a walk through the whole network
-    with torch.no_grad():
-        for slot, layer in wanted.items():
-            mine = [dose for _, dose in doses[layer]]
-            _prepare(wardrobe, slot, recipes[layer], mine, compute)
+
+    def prepare(slot: Slot) -> None:
+        layer = wanted[slot]
+        with torch.no_grad():  # each thread has its own
+            _prepare(wardrobe, slot, recipes[layer], [dose for _, dose in doses[layer]], compute)
+
+    is_cpu = pipeline.device.type == "cpu"
+    side_by_side(prepare, wanted, torch.get_num_threads() if is_cpu else 1)
     for slot in wanted:
         module, name = slot
         wardrobe.own[slot] = module._parameters[name]

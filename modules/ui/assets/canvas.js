@@ -24,7 +24,7 @@ easel.canvas = (() => {
   };
   const get = (id) =>
     new Promise((resolve) => {
-      easel.canvasKeys.showAll();
+      if (easel.canvasKeys.isHidden(easel.byId(id))) easel.canvasKeys.showAll();
       asked[id] = [...(asked[id] ?? []), resolve];
       easel.byId(`${id}_get`).click();
     });
@@ -205,7 +205,9 @@ easel.canvas = (() => {
   // Only fields that were changed here are asked: an editor that still loads would seem empty.
   const keep = async (tab, again = 1) => {
     for (const { id } of modes(tab).flatMap((mode) => mode.canvases)) {
-      if (!touched.delete(id) || !easel.byId(id)) continue;
+      const field = easel.byId(id);
+      // Reading shows what is hidden; it is read when it is shown again.
+      if (easel.canvasKeys.isHidden(field) || !touched.delete(id) || !field) continue;
       const value = await get(id);
       remember(tab, id, pictureIn(value) ? value : null);
       if (pictureIn(value) || !again) continue;
@@ -328,5 +330,5 @@ easel.canvas = (() => {
     if (reply.ok) into(shownTab(), found.field.id, await upload(new File([await reply.blob()], name)));
   }, true);
 
-  return { receive, taken, given, get, detect, generate, press, restored, whenRestored, tellSize, shownField, shownEditor, touch: (field) => touch(shownTab(), field) };
+  return { receive, take, taken, given, get, detect, generate, press, restored, whenRestored, tellSize, shownField, shownEditor, touch: (field) => touch(shownTab(), field) };
 })();

@@ -51,11 +51,15 @@ easel.canvasKeys = (() => {
   // As large as the window: a field of its own, or gradio's where it has one.
   const closer = easel.element("button", { type: "button", className: "easel-leave-full", textContent: "Close", title: "Back to its place (Esc)" });
   const full = () => document.querySelector(".easel-canvas.is-full");
+  // Without the field the page is shorter, and a browser scrolls up to the new end of it.
+  let scrolled = 0;
   const fullscreen = (field) => {
-    const isFull = !full();
-    full()?.classList.remove("is-full");
+    const left = full();
     closer.remove();
-    if (!isFull || !field) return;
+    left?.classList.remove("is-full");
+    if (left) return scrollTo({ top: scrolled, behavior: "instant" });
+    if (!field) return;
+    scrolled = scrollY;
     field.classList.add("is-full");
     field.append(closer);
   };
@@ -63,14 +67,16 @@ easel.canvasKeys = (() => {
 
   // --- what was drawn, hidden and shown ---------------------------------------------------------
 
-  // Each of gradio's editors names itself here when it is made.
+  // Each of gradio's editors names itself here when it is made; its canvas comes later.
   const editors = new Set();
+  const placed = new WeakSet();
   let newest;
   Object.defineProperty(window, "editor", {
     configurable: true,
     get: () => newest,
     set: (editor) => {
       newest = editor;
+      editors.forEach((old) => placed.has(old) && !fieldOf(old) && editors.delete(old));
       editors.add(editor);
       paint(editor);
     },
@@ -83,20 +89,29 @@ easel.canvasKeys = (() => {
     if (!background || !colour) return;
     background.color = colour;
     editor.wake_render_loop?.();
+    sized.observe(editor.app.canvas);
   };
+  // Where a field changes its size, gradio puts the picture's corner into the middle and fits it, by
+  // chance before or after its canvas has the new size: fitted once more it is right either way.
+  const sized = new ResizeObserver((entries) => setTimeout(() => entries.forEach(({ target }) => {
+    if (target.offsetParent) editorOf(target.closest(".easel-canvas"))?.tools?.get("zoom")?.set_zoom("fit");
+  }), 100));
   new MutationObserver(() => editors.forEach(paint)).observe(document.body ?? document.documentElement, { attributes: true, attributeFilter: ["class"] });
-  const fieldOf = (editor) => editor.context?.app?.canvas?.closest?.(".easel-canvas");
-  const setOverlay = (field, isShown) => {
-    for (const editor of editors) {
-      const owner = fieldOf(editor);
-      if (!owner) editors.delete(editor);
-      if (owner !== field) continue;
-      const layers = editor.layer_manager?.get_layers?.() ?? [];
-      layers.filter((layer) => layer.container.visible !== isShown).forEach((layer) => editor.toggle_layer_visibility(layer.id));
-      field.classList.toggle("is-overlay-hidden", !isShown && layers.length > 0);
-    }
+  const fieldOf = (editor) => {
+    const field = editor.context?.app?.canvas?.closest?.(".easel-canvas");
+    if (field) placed.add(editor);
+    return field;
   };
+  // A field's own editor: window.editor is whichever was made last, of any field.
   const editorOf = (field) => [...editors].find((one) => fieldOf(one) === field);
+  const isHidden = (field) => field?.classList.contains("is-overlay-hidden") ?? false;
+  const setOverlay = (field, isShown) => {
+    const editor = editorOf(field);
+    const layers = editor?.layer_manager?.get_layers?.() ?? [];
+    layers.filter((layer) => layer.container.visible !== isShown).forEach((layer) => editor.toggle_layer_visibility(layer.id));
+    field.classList.toggle("is-overlay-hidden", !isShown && layers.length > 0);
+    if (isShown) easel.canvas.touch(field); // hidden it was not read
+  };
   const isWhole = (field) => {
     let whole = true;
     const editor = editorOf(field);
@@ -135,7 +150,7 @@ easel.canvasKeys = (() => {
     move,
     fullscreen,
     reset: fit,
-    overlap: (field) => setOverlay(field, field.classList.contains("is-overlay-hidden")),
+    overlap: (field) => setOverlay(field, isHidden(field)),
   };
   const ALSO = { "[": "shrink_brush", "]": "grow_brush" };
 
@@ -200,5 +215,5 @@ easel.canvasKeys = (() => {
     if (event.target.closest?.("[data-full]")) fullscreen(easel.byId(easel.canvas.shownField()));
   });
 
-  return { showAll };
+  return { editorOf, isHidden, showAll };
 })();

@@ -49,8 +49,12 @@ easel.drop = (() => {
     }
   };
 
+  // A tab without prompts has nothing to read parameters into: the picture itself is taken there.
+  const hasForm = () => Boolean(easel.byId(`${tab()}_read_picture`) ?? !easel.config.modes?.[tab()]);
+
   // The server's answer goes through gradio, which fills the form and shows the notices.
   const read = async (picture) => {
+    if (!hasForm()) return picture.blob.type.startsWith("image/") && easel.canvas.take(new File([picture.blob], picture.name));
     const place = tab();
     document.body.classList.add("easel-is-reading");
     pending = JSON.stringify(await ask(picture));

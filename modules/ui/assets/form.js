@@ -25,7 +25,8 @@ easel.form = (() => {
     const recalled = fields(tab).map((field) => asField(field, kept[field.name] ?? field.default));
     draw(tab, recalled);
     setTimeout(() => describe(tab), 0);
-    const all = [...recalled, easel.local.get(`chips.${tab}`, [])];
+    const chips = values.length > recalled.length ? [easel.local.get(`chips.${tab}`, [])] : [];
+    const all = [...recalled, ...chips];
     return all.length === values.length ? all : values;
   };
 

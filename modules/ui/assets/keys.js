@@ -69,6 +69,7 @@
         [`${name}_paste`, "Read parameters from the prompt, or those of the last picture if it is empty"],
         [`${name}_send_to_img2img`, "Take this picture and its parameters to img2img"],
         [`${name}_send_to_inpaint`, "Take this picture and its parameters to Inpaint"],
+        [`${name}_send_to_extras`, "Take this picture to Extras, to make it larger"],
         [`${name}_generate`, "Generate (Ctrl+Enter)"],
         [`${name}_interrupt`, "Stop the job (Esc); of several pictures, the one at hand is finished"],
         [`${name}_interrupting`, "Press again to stop at once"],

@@ -78,13 +78,18 @@ easel.models = (() => {
 
   const drawTerms = () => {
     const select = make("select", { ariaLabel: "File" });
-    select.append(...found.files.map((file) => make("option", { value: file.name, textContent: `${file.name} · ${bytes(file.size)}` })));
+    const label = (file) => (file.files > 1 ? `${file.name} · ${file.files} files · ${bytes(file.size)}` : `${file.name} · ${bytes(file.size)}`);
+    select.append(...found.files.map((file) => make("option", { value: file.name, textContent: label(file) })));
+    const checks = ({ files, has_checksum }) => {
+      if (files > 1) return `A whole folder in the layout of diffusers. ${has_checksum ? "All checksums are known and will be compared." : "Not all checksums are known."}`;
+      return has_checksum ? "Its checksum is known and will be compared." : "No checksum is known for it.";
+    };
     const chosen = () => found.files.find((file) => file.name === select.value) ?? found.files[0];
     const go = button("", () => start(chosen()));
     go.className = "easel-models-go";
     const draw = () => {
       go.textContent = `Accept the licence and download ${bytes(chosen().size)}`;
-      check.textContent = chosen().has_checksum ? "Its checksum is known and will be compared." : "No checksum is known for it.";
+      check.textContent = checks(chosen());
     };
     const check = make("p", { className: "easel-note" });
     select.addEventListener("change", draw);
@@ -93,7 +98,7 @@ easel.models = (() => {
     terms.replaceChildren(
       make("h3", { textContent: found.title }),
       make("p", {}, make("b", { textContent: "Licence: " }), found.licence, " · ", link(found.page, isUrl ? "address" : "read about it")),
-      ...(found.files.length > 1 ? [make("label", {}, make("span", { textContent: "Several files; choose one" }), select)] : []),
+      ...(found.files.length > 1 ? [make("label", {}, make("span", { textContent: "Several to choose from" }), select)] : []),
       check,
       go,
     );

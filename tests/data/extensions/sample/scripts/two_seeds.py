@@ -23,7 +23,12 @@ class TwoSeeds(Script):
             ["row", "column"], value="row", type="index", label="Layout",
             elem_id=self.elem_id("layout"),
         )  # fmt: skip
+        self.infotext_fields = [(apart, "Seeds apart"), (which, lambda pairs: pairs.get("Layout"))]
         return [apart, which]
+
+    def check_arguments(self, apart: int, layout: int) -> None:
+        if apart == 13:
+            raise BadInput(LABEL, apart, "that is bad luck")
 
     def run(self, p: object, apart: int, layout: int) -> Processed:
         if apart > 100:
