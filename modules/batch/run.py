@@ -15,6 +15,7 @@ from typing import Final
 
 from PIL import Image
 
+from modules.batch.notes import Notes
 from modules.batch.plan import Item
 from modules.core.errors import BadInput, Busy, EaselError, Interrupted
 from modules.images import encode_image, image_format
@@ -89,6 +90,9 @@ class BatchRun:
     skips_done: bool = True
     encode: Encode | None = None
     """Makes the files in place of `format`, which then says only their ending."""
+    notes: Notes | None = None
+    """Of what the results in the folder are made from: only a noted one counts as done, and no
+    file is replaced. None: a file of the right name counts."""
     _progress: Progress = field(init=False)
     _stopping: threading.Event = field(init=False, default_factory=threading.Event)
     _thread: threading.Thread = field(init=False)
@@ -136,7 +140,7 @@ class BatchRun:
             self._set(state=state, current="", job_id="")
 
     def _do(self, item: Item) -> None:
-        if self.skips_done and self._target(item).exists():
+        if self.skips_done and self._is_done(item):
             self._set(skipped=self._progress.skipped + 1)
             return
         try:
@@ -178,14 +182,20 @@ class BatchRun:
         first = result.index_of_first_image
         images = list(zip(result.images[first:], result.infotexts[first:], strict=True))
         extension = image_format(self.format.name).extension
+        replaces = self.skips_done and self.notes is None
         for place, (image, infotext) in reversed(list(enumerate(images))):
             data = (self.encode or self.format.encode)(image, infotext)
             stem = f"{item.name}-{place}" if place else item.name
-            with claim_name(self.folder, stem, extension, replace=self.skips_done) as claim:
+            with claim_name(self.folder, stem, extension, replace=replaces) as claim:
                 claim.part.write_bytes(data)
+            if self.notes and not place:
+                self.notes.add(item.source, claim.path)
 
-    def _target(self, item: Item) -> Path:
-        return self.folder / f"{item.name}.{image_format(self.format.name).extension}"
+    def _is_done(self, item: Item) -> bool:
+        ending = f".{image_format(self.format.name).extension}"
+        if self.notes:
+            return self.notes.has(item.source, ending)
+        return (self.folder / f"{item.name}{ending}").exists()
 
     def _fail(self, item: Item, reason: str) -> None:
         log.warning("Batch: %s: %s", item.source.name, reason)

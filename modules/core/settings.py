@@ -85,25 +85,23 @@ class Settings:
             return SettingsView(self._defaults, self._values)
 
     def update(self, changes: Mapping[str, Any]) -> set[str]:
-        """Check and store all of `changes`, or none; returns the keys whose value changed.
+        """Check and store all of `changes`, or none; returns the keys whose value changed here.
 
-        The file gets these keys alone: what another program on the same folder wrote there stays,
-        and is not taken over before the next start.
+        The file gets all of `changes`, since another program on the same folder may have written
+        other values; what it wrote under other keys stays, and is not taken over before the next
+        start.
         Raises NotFound for an unknown key, BadInput for a value of the wrong kind, OutOfSpace
         when the file cannot be written, Busy when another program does not let go of it.
         """
         before = self.view()
         checked = {key: check_setting(key, value, before) for key, value in changes.items()}
         changed = {key for key, value in checked.items() if before[key] != value}
-        if not changed:
-            return changed
         with self._lock:
             values = self._without_defaults({**self._values, **checked})
             kept = {k: v for k, v in self._unusable.items() if k not in checked}
             if self._file:
-                written = {key: checked[key] for key in changed | self._unusable.keys() & checked}
-                stored = self._without_defaults(written)
-                dropped = written.keys() - stored.keys()
+                stored = self._without_defaults(checked)
+                dropped = checked.keys() - stored.keys()
                 change_values(self._file, stored, dropped, otherwise=kept | values)
             self._unusable = kept
             self._values = values

@@ -27,11 +27,10 @@ def read_values(file: Path) -> dict[str, Any]:
     try:
         return _parsed(file) or {}
     except (OSError, ValueError) as error:
-        kept = file.with_suffix(".unreadable.json")
         log.warning("%s cannot be read (%s); defaults are used, the file is kept as %s",
-                    file, error, kept.name)  # fmt: skip
+                    file, error, _aside(file).name)  # fmt: skip
         if file.is_file():
-            file.replace(kept)
+            file.replace(_aside(file))
         return {}
 
 
@@ -45,7 +44,8 @@ def change_values(
 ) -> None:
     """Write `changed` into the file and take `dropped` out; what else it holds stays.
 
-    otherwise: what else is to be there, where the file is gone or no longer readable.
+    otherwise: what else is to be there, where the file is gone or no longer readable; one that
+    cannot be read is set aside. A file that holds all of it already is left alone.
     Raises OutOfSpace when the file cannot be written, Busy when it stays locked.
     """
     from filelock import FileLock, Timeout  # a tenth of a second that the start need not wait
@@ -55,7 +55,9 @@ def change_values(
         with FileLock(file.with_name(file.name + ".lock"), timeout=lock_s):
             held = _held(file)
             values = {**(otherwise if held is None else held), **changed}
-            _replace(file, {k: v for k, v in values.items() if k not in dropped})
+            wanted = {k: v for k, v in values.items() if k not in dropped}
+            if wanted != (held or {}):
+                _replace(file, wanted)
     except Timeout as error:
         raise Busy(f"{file} was not written: another program keeps it locked.") from error
     except OSError as error:
@@ -63,12 +65,19 @@ def change_values(
 
 
 def _held(file: Path) -> dict[str, Any] | None:
-    """What the file holds now; None where that cannot be known."""
+    """What the file holds now; None without one or when it was set aside. Raises OSError."""
     try:
         return _parsed(file)
-    except (OSError, ValueError) as error:
-        log.warning("%s cannot be read any more (%s); it is written anew", file, error)
+    except ValueError as error:
+        log.warning("%s cannot be read any more (%s); it is written anew, the file is kept as %s",
+                    file, error, _aside(file).name)  # fmt: skip
+        file.replace(_aside(file))
         return None
+
+
+def _aside(file: Path) -> Path:
+    """Where a file is kept that cannot be read."""
+    return file.with_suffix(".unreadable.json")
 
 
 def _parsed(file: Path) -> dict[str, Any] | None:
@@ -77,7 +86,9 @@ def _parsed(file: Path) -> dict[str, Any] | None:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return values if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        raise ValueError(f"a JSON object is expected, not {type(values).__name__}")
+    return values
 
 
 def _replace(file: Path, values: Mapping[str, Any]) -> None:

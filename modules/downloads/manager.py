@@ -119,13 +119,17 @@ class Downloads:
             return [replace(one) for one in self._all]
 
     def start(self, wish: Wish) -> Download:
-        """Queue a download. Raises BadInput where its file is here already or is on its way."""
+        """Queue a download; an ended one of the same file leaves the list.
+
+        Raises BadInput where the file is here already or is on its way.
+        """
         wish.check()
         self._refuse_if_here(wish)
         with self._lock:
             if any(not one.is_over and one.wish.file == wish.file for one in self._all):
                 raise BadInput("source", wish.source.asked, "it is being downloaded already")
             added = Download(self._next_id(), wish, total=wish.file.size)
+            self._all = [one for one in self._all if one.wish.file != wish.file]
             over = [one for one in self._all if one.is_over]
             self._all = [one for one in self._all if one not in over[: max(0, len(over) - _KEPT)]]
             self._all.append(added)
@@ -148,18 +152,20 @@ class Downloads:
             found = self._find(id)
             if not found.is_over or found.state is State.DONE:
                 raise NotFound("download to take up again", id, self._ids())
-            self._all.remove(found)
         return self.start(found.wish)
 
     def forget(self, id: int) -> None:
-        """Take a finished download off the list, and throw away what came of one that failed."""
+        """Take a finished download off the list, and throw away what came of one that failed.
+
+        What another download goes on with is kept.
+        """
         with self._lock:
             found = self._find(id)
             if not found.is_over:
                 raise NotFound("finished download", id, self._ids())
             self._all.remove(found)
-        if found.state is not State.DONE:
-            self._discard(found.wish.file)
+            if found.state is not State.DONE and not self._is_in_use(self._part(found.wish.file)):
+                self._discard(found.wish.file)
 
     def close(self, timeout_s: float) -> None:
         """Stop everything and wait for the thread."""
@@ -215,6 +221,9 @@ class Downloads:
 
     def _part(self, file: Item) -> Path:
         return self._paths.models / STAGING / f"{file.saved_as}.part"
+
+    def _is_in_use(self, part: Path) -> bool:
+        return any(not one.is_over and self._part(one.wish.file) == part for one in self._all)
 
     def _discard(self, file: Item) -> None:
         if isinstance(file, Folder):

@@ -167,10 +167,14 @@ def _with_titles(
     left = width * 3 // 4 if _has_text(legend.rows) else 0
     rows: list[Block] = []
     if left:
-        rows = [row_title(title, (left, height), size, fonts) for title in legend.rows[: shape[1]]]
+        shown = legend.rows[: shape[1]]
+        blocks = {title: row_title(title, (left, height), size, fonts) for title in {*shown}}
+        rows = [blocks[title] for title in shown]
     columns: list[Block] = []
     if _has_text(legend.columns):
-        columns = [column_title(title, width, size, fonts) for title in legend.columns[: shape[0]]]
+        shown = legend.columns[: shape[0]]
+        blocks = {title: column_title(title, width, size, fonts) for title in {*shown}}
+        columns = [blocks[title] for title in shown]
     tallest = max((block.height for block in columns), default=0)
     top = math.ceil(tallest) + 2 * gap_of(size) if tallest else 0
     return _Plan(left, top, (left + inner[0], top + inner[1]), columns, rows)

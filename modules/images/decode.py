@@ -6,9 +6,11 @@ import base64
 import binascii
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from modules.core.errors import UnsupportedImage
 
@@ -18,6 +20,8 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 _ALLOWED: Final = "a PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF picture is needed"
 _DATA_URI: Final = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
+_LYING: Final = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 _WIDE_MODES: Final = ("I;16", "I;16B", "I;16L", "I;16N")
 
 _DAMAGE: Final = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, RuntimeError)
@@ -29,6 +33,29 @@ def decode_base64(text: str, *, field: str = "image", max_pixels: int = MAX_PIXE
 
     Raises UnsupportedImage, naming `field`, like decode_image.
     """
+    return decode_image(_bytes_of(text, field), field=field, max_pixels=max_pixels)
+
+
+def measure_base64(text: str, *, field: str = "image") -> tuple[int, int]:
+    """(width, height) of the picture in `text`, upright, from its header; no pixel is decoded.
+
+    Raises UnsupportedImage, naming `field`, for what is no picture or has too many pixels.
+    """
+    with _damage_told(data := _bytes_of(text, field), field, MAX_PIXELS):
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        _check_extent(image, field, MAX_PIXELS)
+        # PIL turns a TIFF by itself, and would decode a PNG to look for EXIF behind its pixels.
+        is_told = image.format != "PNG" or "exif" in image.info
+        is_lying = (
+            image.format != "TIFF"
+            and is_told
+            and image.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+        )
+    return (image.height, image.width) if is_lying else image.size
+
+
+def _bytes_of(text: str, field: str) -> bytes:
+    """The file in base64; UnsupportedImage for what is none, or is too large."""
     text = text.strip()
     prefix = _DATA_URI.match(text)
     if prefix is not None:
@@ -39,10 +66,9 @@ def decode_base64(text: str, *, field: str = "image", max_pixels: int = MAX_PIXE
         raise UnsupportedImage(field, f"{len(text)} characters", _size_limit())
     compact = re.sub(r"\s+", "", text).rstrip("=")
     try:
-        data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise UnsupportedImage(field, text[:40], "it must be a picture in base64") from error
-    return decode_image(data, field=field, max_pixels=max_pixels)
 
 
 def decode_image(data: bytes, *, field: str = "image", max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -52,13 +78,21 @@ def decode_image(data: bytes, *, field: str = "image", max_pixels: int = MAX_PIX
     metadata.read. Raises UnsupportedImage, naming `field`, for what is no picture, is cut off,
     is animated, or has more than `max_pixels` pixels.
     """
-    if len(data) > MAX_BYTES:
-        raise UnsupportedImage(field, f"{len(data)} bytes", _size_limit())
-    try:
+    with _damage_told(data, field, max_pixels):
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         _check_extent(image, field, max_pixels)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
+    return _eight_bits(image)
+
+
+@contextmanager
+def _damage_told(data: bytes, field: str, max_pixels: int) -> Iterator[None]:
+    """UnsupportedImage for what PIL's readers raise within the block, and for too many bytes."""
+    if len(data) > MAX_BYTES:
+        raise UnsupportedImage(field, f"{len(data)} bytes", _size_limit())
+    try:
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnsupportedImage(field, "a picture", _pixel_limit(max_pixels)) from error
     except UnidentifiedImageError as error:
@@ -67,7 +101,6 @@ def decode_image(data: bytes, *, field: str = "image", max_pixels: int = MAX_PIX
         raise UnsupportedImage(
             field, f"{len(data)} bytes", f"the file is damaged: {error}"
         ) from error
-    return _eight_bits(image)
 
 
 def _check_extent(image: Image.Image, field: str, max_pixels: int) -> None:

@@ -7,7 +7,8 @@ PIL only; its wheels take libfribidi from the system for kerning, and do without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ BUILT_IN_FONT = Path(__file__).parent / "fonts" / "Roboto-Regular.ttf"
 """Roboto 2.138, Apache-2.0: what A1111 draws its legends with."""
 SMALLEST_FONT = 4
 """Pixels; what does not fit at this size is broken inside words, and cut off."""
-LONGEST_CAPTION = 1000
+LONGEST_CAPTION = 500
 """Characters; longer ones end with an ellipsis."""
 STRIKE = 4
 """Pixels of the line through what is not active."""
@@ -104,14 +105,8 @@ def column_title(title: Title, width: int, size: int, fonts: Fonts) -> Block:
 
 def row_title(title: Title, room: tuple[int, int], size: int, fonts: Fonts) -> Block:
     """A title beside a cell: in type of at most `size`, so that it is not higher than the room."""
-    width, height = room
-    for smaller in range(size, 0, -1):
-        block = column_title(title, width, smaller, fonts)
-        if block.height <= height:
-            return block
-        if smaller <= SMALLEST_FONT:
-            break
-    return Block(_cut(block, height), block.gap)
+    largest = _largest(size, lambda one: _within(title, room, one, fonts)[1])
+    return _within(title, room, largest, fonts)[0]
 
 
 def draw_block(
@@ -132,20 +127,44 @@ def _draw(draw: ImageDraw.ImageDraw, line: Line, x: float, y: float, colour: str
         draw.line((x - half, middle, x + half, middle), fill=colour, width=STRIKE)
 
 
-def _cut(block: Block, height: int) -> tuple[Line, ...]:
-    """The first lines, as many as the height has room for; one at least."""
-    count = len(block.lines)
-    while count > 1 and Block(block.lines[:count], block.gap).height > height:
-        count -= 1
-    return block.lines[:count]
+def _largest(size: int, fits: Callable[[int], bool]) -> int:
+    """The largest type of at most `size` pixels that fits, found by halves; the smallest if none.
+
+    Rounding can let a larger type fit where a smaller one does not; then any that fits is found.
+    """
+    if fits(size):
+        return size
+    smallest = min(size, SMALLEST_FONT)
+    larger = range(smallest + 1, size)
+    return smallest + bisect_left(larger, True, key=lambda one: not fits(one))
+
+
+def _within(title: Title, room: tuple[int, int], size: int, fonts: Fonts) -> tuple[Block, bool]:
+    """The first lines, as many as the height has room for, one at least; whether all fit.
+
+    Nothing behind them is measured.
+    """
+    (width, free), gap = room, gap_of(size)
+    left: float = free
+    lines: list[Line] = []
+    for line in _lines(title, width, size, fonts):
+        left -= line.height + (gap if lines else 0)
+        if lines and left < 0:
+            break
+        lines.append(line)
+    return Block(tuple(lines), gap), left >= 0
 
 
 def _lines(title: Title, width: int, size: int, fonts: Fonts) -> Iterator[Line]:
     font = fonts(size)
     for caption in title:
         for text in _broken(_shortened(caption.text).split(), width, font):
+            left, top, right, bottom = _box(text, font)
+            if right <= width:
+                yield Line(text, caption.is_active, font, right - left, bottom - top)
+                continue
             for part, own in _fitted(text, width, size, fonts):
-                left, top, right, bottom = font.getbbox(part) if part else (0, 0, 0, 0)
+                left, top, right, bottom = _box(part, font)
                 yield Line(part, caption.is_active, own, right - left, bottom - top)
 
 
@@ -153,39 +172,44 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_CAPTION else text[: LONGEST_CAPTION - 1] + "…"
 
 
-def _broken(words: Iterable[str], width: int, font: Font) -> Sequence[str]:
+def _broken(words: Iterable[str], width: int, font: Font) -> Iterator[str]:
     """Words in lines that are no wider than `width`; one that is too wide has its own.
 
     As in A1111 the first line stays empty where already the first word is too wide.
     """
-    lines = [""]
+    line = ""
     for word in words:
-        longer = f"{lines[-1]} {word}".strip()
+        longer = f"{line} {word}".strip()
         if font.getlength(longer) <= width:
-            lines[-1] = longer
+            line = longer
         else:
-            lines.append(word)
-    return lines
+            yield line
+            line = word
+    yield line
 
 
 def _fitted(text: str, width: int, size: int, fonts: Fonts) -> Iterator[tuple[str, Font]]:
     """A line in type of at most `size` pixels that fits the width; at the smallest in parts."""
-    for smaller in range(size, 0, -1):
-        font = fonts(smaller)
-        if not text or font.getbbox(text)[2] <= width:
-            yield text, font
-            return
-        if smaller <= SMALLEST_FONT:
-            break
-    yield from ((part, font) for part in _pieces(text, width, font))
+    font = fonts(_largest(size, lambda one: _is_narrow(text, width, fonts(one))))
+    if _is_narrow(text, width, font):
+        yield text, font
+    else:
+        yield from ((part, font) for part in _pieces(text, width, font))
+
+
+def _is_narrow(text: str, width: int, font: Font) -> bool:
+    return _box(text, font)[2] <= width
+
+
+def _box(text: str, font: Font) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the ink (px)."""
+    return font.getbbox(text) if text else (0, 0, 0, 0)
 
 
 def _pieces(word: str, width: int, font: Font) -> Iterator[str]:
     """A word in parts that fit the width, each of a character at least."""
-    part = ""
-    for character in word:
-        if part and font.getbbox(part + character)[2] > width:
-            yield part
-            part = ""
-        part += character
-    yield part
+    while word:
+        longer = range(2, len(word) + 1)
+        count = 1 + bisect_left(longer, True, key=lambda n: not _is_narrow(word[:n], width, font))
+        yield word[:count]
+        word = word[count:]

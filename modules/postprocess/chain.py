@@ -54,6 +54,16 @@ class Upscaling:
             return to_x, max(height * to_x // width, to_y)
         return max(width * to_y // height, to_x), to_y
 
+    def made_size(self, size: Size) -> Size:
+        """The size of the result for a picture of this size.
+
+        >>> Upscaling("Lanczos", to=(100, 50)).made_size((8, 8)), Upscaling().made_size((8, 8))
+        ((100, 50), (8, 8))
+        """
+        if self.upscaler == NONE:
+            return size
+        return self.to if self.to is not None and self.crops else self.scaled_size(size)
+
     def check(self, size: Size) -> None:
         """Raise BadInput where a picture of this size would become too large."""
         width, height = self.scaled_size(size)

@@ -146,12 +146,12 @@ class Upscalers:
 
     def rows(self) -> list[Upscaler]:
         """All upscalers, with the files that are there now."""
-        found = {name: Upscaler(name) for name in PIXEL_UPSCALERS}
+        found = {name.lower(): Upscaler(name) for name in PIXEL_UPSCALERS}
         for path in self._files.paths():
             name = A1111_NAMES.get(path.stem, path.stem)
-            if name in found:
+            if name.lower() in found:
                 name = f"{name} ({path.parent.name})"
-            found.setdefault(name, Upscaler(name, path))
+            found.setdefault(name.lower(), Upscaler(name, path))
         return list(found.values())
 
     def names(self) -> list[str]:
@@ -161,7 +161,7 @@ class Upscalers:
     def find(self, name: str) -> Upscaler:
         """The upscaler of that name, in any case; also by its file's name. Raises NotFound."""
         rows = self.rows()
-        own = {row.path.stem.lower(): row for row in rows if row.path}
+        own = {row.path.stem.lower(): row for row in reversed(rows) if row.path}
         known = own | {row.name.lower(): row for row in rows}
         found = known.get((name or NONE).lower())
         if found is None:
@@ -176,12 +176,18 @@ class Upscalers:
         return found.name
 
     def upscale(
-        self, image: Image.Image, name: str, size: tuple[int, int], on_tile: OnTile = _ignore
+        self,
+        image: Image.Image,
+        name: str,
+        size: tuple[int, int],
+        on_tile: OnTile = _ignore,
+        settings: Mapping[str, Any] | None = None,
     ) -> Image.Image:
         """The picture at exactly `size` (width, height); modes L, LA, RGB and RGBA stay.
 
         Networks are applied until the picture covers the size, then Lanczos makes it fit. NONE
-        is Lanczos here: whoever means "leave it" does not call. Raises NotFound, ModelError,
+        is Lanczos here: whoever means "leave it" does not call. settings: the job's, in place of
+        the user's. Raises NotFound, ModelError,
         BadInput for a picture that the network makes too large, and what `on_tile` raises.
         """
         upscaler = self.find(name)
@@ -190,7 +196,7 @@ class Upscalers:
             nearest = upscaler.name == NEAREST
             how = Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS
             return image.resize(size, how)
-        settings = self._settings()
+        settings = self._settings() if settings is None else settings
         key = _key(image, upscaler.path, size, self._tiles(upscaler.path, settings))
         limit = int(settings["upscaling_max_images_in_cache"])
         made = self._recent.get(key) if limit else None

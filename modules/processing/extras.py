@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final
@@ -16,13 +17,13 @@ from typing import Any, Final
 from PIL import Image
 from pydantic import ValidationError
 
-from modules.core.errors import BadInput, Interrupted, OutOfSpace
+from modules.core.errors import BadInput, EaselError, Interrupted, OutOfSpace
 from modules.core.paths import Paths
 from modules.core.settings import SettingsView, known_settings
 from modules.images import DigitalSource, ImageText, NameFields, decode_base64, read, save_image
-from modules.images.decode import MAX_PIXELS
+from modules.images.decode import MAX_PIXELS, measure_base64
 from modules.images.metadata_read import INFOTEXT_KEY
-from modules.params.extras import SCALE_TO, ExtrasOptions, ExtrasParams
+from modules.params.extras import SCALE_TO, ExtrasOptions, ExtrasParams, NamedPicture
 from modules.params.infotext_text import quote
 from modules.params.request import ExtrasRequest
 from modules.postprocess import Upscalers, Upscaling, upscale_picture
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 FOLDER_SETTING: Final = "outdir_extras_samples"
 TEXT_KEY: Final = "postprocessing"
 """PNG text that says what extras did; A1111's."""
+MAX_RESULT_PIXELS: Final = 4 * MAX_PIXELS
+"""Of all results together, which a job holds at once; as RGB they fill 1.5 GB."""
 _NO_FACES = "face restoration is not supported, so only 0 can be used"
 
 
@@ -51,7 +54,7 @@ def prepare_extras(
     """A request that is checked as far as can be told without upscaling.
 
     Raises BadInput for values out of bounds, UnsupportedImage for pictures that cannot be read or
-    are too large together, NotFound for unknown upscalers, ModelError for refused files.
+    are too large, NotFound for unknown upscalers, ModelError for refused files.
     """
     try:
         values = params.model_dump() if isinstance(params, ExtrasParams) else dict(params)
@@ -68,15 +71,28 @@ def prepare_extras(
     upscaling = upscaling_of(checked)
     if not checked.images:
         raise BadInput("image", "nothing", "a picture is needed")
-    left = MAX_PIXELS
-    for place, picture in enumerate(checked.images):
-        field = "image" if len(checked.images) == 1 else f"imageList.{place}"
-        image = decode_base64(picture.data, field=field, max_pixels=left)
-        left -= image.width * image.height
-        upscaling.check(image.size)
+    _check_pictures(checked.images, upscaling)
     return ExtrasRequest(
         params=checked, settings=settings.changed(), user=user, save_samples=save_samples
     )
+
+
+def _check_pictures(pictures: Sequence[NamedPicture], upscaling: Upscaling) -> None:
+    """Sizes first, by the headers alone; then whether each picture can be decoded."""
+    several = len(pictures) > 1
+    fields = [f"imageList.{place}" if several else "image" for place in range(len(pictures))]
+    total = 0
+    for field, picture in zip(fields, pictures, strict=True):
+        size = measure_base64(picture.data, field=field)
+        upscaling.check(size)
+        width, height = upscaling.made_size(size)
+        total += width * height
+    if total > MAX_RESULT_PIXELS:
+        limit = f"all together may have at most {MAX_RESULT_PIXELS / 1e6:g} million pixels"
+        what = f"{len(pictures)} results with {total / 1e6:.0f} million pixels"
+        raise BadInput("imageList", what, f"{limit}: send fewer pictures, or make them smaller")
+    for field, picture in zip(fields, pictures, strict=True):
+        upscaling.check(decode_base64(picture.data, field=field).size)
 
 
 def upscaling_of(options: ExtrasOptions) -> Upscaling:
@@ -96,58 +112,29 @@ def upscaling_of(options: ExtrasOptions) -> Upscaling:
 def run_extras(
     request: ExtrasRequest, upscalers: Upscalers, paths: Paths, report: Report
 ) -> Result:
-    """Do the work, picture by picture.
+    """Do the work, picture by picture; one of several that cannot be made becomes a warning.
 
-    Raises EaselError for what the user can mend, Interrupted when stopped before any picture.
+    Raises EaselError for what the user can mend where nothing was made, Interrupted when stopped
+    before any picture.
     """
     started = time.perf_counter()
-    settings = SettingsView(known_settings(), request.settings)
-    upscaling = upscaling_of(request.params)
-    words = ", ".join(f"{name}: {quote(value)}" for name, value in upscaling.pairs().items())
-    names = [picture.name for picture in request.params.images]
-    steps = _Steps(report, len(names) * (1 + upscaling.uses_second))
-    saver = _Saver(settings, paths, is_several=len(names) > 1)
-    made: list[tuple[Image.Image, str, Path | None]] = []
+    work = _Work(request, upscalers, paths, report)
     for picture in request.params.images:
         if report.stop in (Stop.NOW, Stop.AFTER_CURRENT):
             break
-        source = decode_base64(picture.data)
-        text = read(source)
-        try:
-            image = upscale_picture(source, upscaling, steps.following(upscalers, picture.name))
-        except Interrupted:
-            if report.stop is not Stop.SKIP:
-                break
-            report.end_batch()
-            continue
-        image.info = _colours(source) | _texts(text, words)
-        infotext, path = infotext_of(text, words), None
-        if request.save_samples:
-            path = saver.save(image, infotext, picture.name, upscaling)
-        made.append((image, infotext, path))
+        if not work.do(picture):
+            break
         report.end_batch()
-    if not made:
-        raise Interrupted("Stopped before there was a picture.")
-    infotexts = tuple(text for _, text, _ in made)
-    return Result(
-        images=tuple(image for image, _, _ in made),
-        infotexts=infotexts,
-        paths=tuple(path for _, _, path in made),
-        index_of_first_image=0,
-        info={"html_info": html_info(words), "infotexts": list(infotexts), "names": names},
-        warnings=tuple(dict.fromkeys(saver.warnings)),
-        interrupted=len(made) < len(names),
-        seconds=time.perf_counter() - started,
-    )
+    return work.result(time.perf_counter() - started)
 
 
-def html_info(words: str) -> str:
-    """What the REST reply says was done; A1111's form.
+def html_info(words: str, *notes: str) -> str:
+    """What the REST reply says was done, in A1111's form; behind it what was not, and why.
 
-    >>> html_info("Postprocess upscaler: a<b")
-    '<p>Postprocess upscaler: a&lt;b</p>'
+    >>> html_info("Postprocess upscaler: a<b", "Skipped: b.png")
+    '<p>Postprocess upscaler: a&lt;b</p><p>Skipped: b.png</p>'
     """
-    return f"<p>{html.escape(words)}</p>"
+    return "".join(f"<p>{html.escape(text)}</p>" for text in (words, *notes))
 
 
 def infotext_of(text: ImageText, words: str) -> str:
@@ -202,11 +189,95 @@ def _source(infotext: str) -> DigitalSource:
     return DigitalSource.GENERATED if is_generated else DigitalSource.ENHANCED
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One result."""
+
+    name: str
+    image: Image.Image
+    infotext: str
+    path: Path | None
+
+
+class _Work:
+    """A job under way: what was made until now, and what was not."""
+
+    def __init__(
+        self, request: ExtrasRequest, upscalers: Upscalers, paths: Paths, report: Report
+    ) -> None:
+        settings = SettingsView(known_settings(), request.settings)
+        self._pictures = request.params.images
+        self._saves = request.save_samples
+        self._upscaling = upscaling_of(request.params)
+        pairs = self._upscaling.pairs().items()
+        self._words = ", ".join(f"{name}: {quote(value)}" for name, value in pairs)
+        self._upscalers, self._report = upscalers, report
+        is_several = len(self._pictures) > 1
+        passes = len(self._pictures) * (1 + self._upscaling.uses_second)
+        self._steps = _Steps(report, passes, settings)
+        self._saver = _Saver(settings, paths, is_several=is_several)
+        self._made: list[_Made] = []
+        self._skipped: list[str] = []
+        self._errors: list[tuple[str, EaselError]] = []
+
+    def do(self, picture: NamedPicture) -> bool:
+        """Make one; False once the user stopped the job."""
+        try:
+            self._made.append(self._make(picture))
+        except Interrupted:
+            if self._report.stop is not Stop.SKIP:
+                return False
+            self._skipped.append(picture.name)
+        except EaselError as error:
+            log.warning("Extras: %s: %s", picture.name, error)
+            self._errors.append((picture.name, error))
+        return True
+
+    def result(self, seconds: float) -> Result:
+        """What came out. Raises the first error, or Interrupted, where there is no picture."""
+        if not self._made and self._errors:
+            raise self._errors[0][1]
+        if not self._made:
+            raise Interrupted("Stopped before there was a picture.")
+        infotexts = tuple(one.infotext for one in self._made)
+        failures = [f"{name} was not made: {error}" for name, error in self._errors]
+        skipped = [f"Skipped: {', '.join(self._skipped)}"] if self._skipped else []
+        done = len(self._made) + len(self._errors) + len(self._skipped)
+        never = [picture.name for picture in self._pictures[done:]]
+        stopped = [f"Stopped before: {', '.join(never)}"] if never else []
+        return Result(
+            images=tuple(one.image for one in self._made),
+            infotexts=infotexts,
+            paths=tuple(one.path for one in self._made),
+            index_of_first_image=0,
+            info={
+                "html_info": html_info(self._words, *skipped, *stopped, *failures),
+                "infotexts": list(infotexts),
+                "names": [one.name for one in self._made],
+            },
+            warnings=tuple(dict.fromkeys((*failures, *self._saver.warnings))),
+            interrupted=bool(self._skipped or never),
+            seconds=seconds,
+        )
+
+    def _make(self, picture: NamedPicture) -> _Made:
+        source = decode_base64(picture.data)
+        text = read(source)
+        upscale = self._steps.following(self._upscalers, picture.name)
+        image = upscale_picture(source, self._upscaling, upscale)
+        image.info = _colours(source) | _texts(text, self._words)
+        infotext, path = infotext_of(text, self._words), None
+        if self._saves:
+            path = self._saver.save(image, infotext, picture.name, self._upscaling)
+        return _Made(picture.name, image, infotext, path)
+
+
 class _Steps:
     """Tiles of networks as steps of the job's passes."""
 
-    def __init__(self, report: Report, passes: int) -> None:
+    def __init__(self, report: Report, passes: int, settings: SettingsView) -> None:
         self._report = report
+        self._settings = settings
         self._left = passes
         report.begin(passes)
 
@@ -222,7 +293,7 @@ class _Steps:
                 begun = True
 
             on_tile = on_tiles(self._report, begin)
-            made = upscalers.upscale(image, name, size, on_tile)
+            made = upscalers.upscale(image, name, size, on_tile, self._settings)
             if not begun:  # without a network there are no tiles
                 on_tile(0, 1)
                 on_tile(1, 1)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modules.core.settings import SettingsView
 from modules.images import decode_base64, flatten
 from modules.params.generation import Txt2ImgParams
 from modules.processing.conditioning import Timeline
@@ -113,7 +114,7 @@ def _enlarged(
     else:
         small = to_images(stage.pipeline.decode(first))
     stage.put_to_work(hires_checkpoint)
-    larger = enlarge_pictures(stage, small, params, upscaler)
+    larger = enlarge_pictures(stage, small, params, upscaler, batch.settings)
     return _crop(stage.pipeline.encode_image(to_tensor(larger)), params)
 
 
@@ -127,12 +128,16 @@ def enlarge_latent(latent: Tensor, params: Txt2ImgParams, upscaler: str) -> Tens
 
 
 def enlarge_pictures(
-    stage: Stage, pictures: list[Image.Image], params: Txt2ImgParams, upscaler: str
+    stage: Stage,
+    pictures: list[Image.Image],
+    params: Txt2ImgParams,
+    upscaler: str,
+    settings: SettingsView,
 ) -> list[Image.Image]:
     """The pictures scaled to cover the size of the second pass."""
     scaled, _ = hires_sizes(params)
     upscalers, report = stage.models.upscalers, stage.report
-    return [upscale_in_job(one, upscaler, scaled, upscalers, report) for one in pictures]
+    return [upscale_in_job(one, upscaler, scaled, upscalers, report, settings) for one in pictures]
 
 
 def _crop(latent: Tensor, params: Txt2ImgParams) -> Tensor:

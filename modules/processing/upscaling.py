@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -35,11 +35,17 @@ def on_tiles(report: Report, begin: Callable[[int], None]) -> Callable[[int, int
 
 
 def upscale_in_job(
-    image: Image.Image, name: str, size: tuple[int, int], upscalers: Upscalers, report: Report
+    image: Image.Image,
+    name: str,
+    size: tuple[int, int],
+    upscalers: Upscalers,
+    report: Report,
+    settings: Mapping[str, Any] | None = None,
 ) -> Image.Image:
     """The picture at `size`; one that is stopped becomes as large by Lanczos.
 
-    Raises NotFound, ModelError, BadInput as `Upscalers.upscale` does.
+    settings: the job's; None: the user's. Raises NotFound, ModelError, BadInput as
+    `Upscalers.upscale` does.
     """
 
     def begin(total: int) -> None:
@@ -47,7 +53,7 @@ def upscale_in_job(
         report.begin_pass(f"Upscaling by {name}", total)
 
     try:
-        return upscalers.upscale(image, name, size, on_tiles(report, begin))
+        return upscalers.upscale(image, name, size, on_tiles(report, begin), settings)
     except Interrupted:
         return upscalers.upscale(image, LANCZOS, size)
 
@@ -59,7 +65,7 @@ def enlarger(stage: Stage, settings: SettingsView) -> Enlarge | None:
         return None
 
     def enlarge(image: Image.Image, factor: float) -> Image.Image:
-        width, height = (max(int(side * factor), 1) for side in image.size)
-        return upscale_in_job(image, name, (width, height), stage.models.upscalers, stage.report)
+        size = max(int(image.width * factor), 1), max(int(image.height * factor), 1)
+        return upscale_in_job(image, name, size, stage.models.upscalers, stage.report, settings)
 
     return enlarge

@@ -13,7 +13,7 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
-from modules.batch import BatchRun, Item, list_pictures, plan_items
+from modules.batch import BatchRun, Item, Notes, list_pictures, plan_items
 from modules.batch.run import Format
 from modules.core.app import App
 from modules.core.errors import BadInput, EaselError
@@ -22,7 +22,12 @@ from modules.images import encode_image
 from modules.params.extras import ExtrasParams, NamedPicture
 from modules.params.request import ExtrasRequest
 from modules.postprocess import NONE
-from modules.processing.extras import FOLDER_SETTING, file_arguments, prepare_extras
+from modules.processing.extras import (
+    FOLDER_SETTING,
+    file_arguments,
+    prepare_extras,
+    upscaling_of,
+)
 from modules.ui.events import BROWSER, QUIET
 from modules.ui.extras_submission import NOTHING_TO_DO
 from modules.ui.form import Form
@@ -115,19 +120,22 @@ class ExtrasFolder:
         own = self._app.paths.output(settings[FOLDER_SETTING]) / source.name
         items = plan_items(list_pictures(source, "batch_input_dir"), None)
         blank = NamedPicture(data=to_base64(Image.new("RGB", (1, 1))), name="")
-        self._request(blank, options, settings, user)  # what is wrong for all is told at once
+        # What is wrong for all is told at once.
+        upscaling = upscaling_of(self._request(blank, options, settings, user).params)
+        folder = self._path(values[self.output_folder]) or own
 
         def encode(image: Image.Image, infotext: str) -> bytes:
             return encode_image(image, **file_arguments(image, infotext, settings))
 
         return BatchRun(
             items,
-            self._path(values[self.output_folder]) or own,
+            folder,
             lambda item: self._request(_picture(item), options, settings, user),
             self._app.jobs.submit,
             Format(settings["samples_format"]),
             bool(values[self.resume]),
             encode,
+            Notes(folder, upscaling.pairs()),
         )
 
     def _request(

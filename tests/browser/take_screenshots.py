@@ -76,6 +76,15 @@ def use_inpaint(page: Page, prompt: str) -> None:
     wait_for_result(page, "inpaint")
 
 
+def use_extras(page: Page, prompt: str) -> None:
+    """The shown picture, twice as large."""
+    page.click("#inpaint_send_to_extras")
+    page.locator("#extras_image img").wait_for(timeout=PATIENCE_MS)
+    page.fill("#extras_upscaling_resize input[type=number]", "2")
+    page.click("#extras_generate")
+    wait_for_result(page, "extras")
+
+
 def keep(page: Page, tab: str) -> Iterator[Path]:
     """The tab as it is, in every size and theme."""
     for width, height in SIZES:
@@ -104,7 +113,12 @@ def main(url: str, prompt: str, part: str = "") -> None:
         page.set_default_timeout(PATIENCE_MS)
         page.goto(url)
         page.locator("#easel_model_state[data-state]").wait_for()
-        uses = (("txt2img", use_txt2img), ("img2img", use_img2img), ("inpaint", use_inpaint))
+        uses = (
+            ("txt2img", use_txt2img),
+            ("img2img", use_img2img),
+            ("inpaint", use_inpaint),
+            ("extras", use_extras),
+        )
         for tab, use in uses:
             use(page, part if part and tab == "inpaint" else prompt)
             for path in keep(page, tab):

@@ -104,3 +104,20 @@ def test_tab_fits_the_screen(width: int, open_page: Any) -> None:
     visitor.page.click("#extras_second .label-wrap")
     visitor.page.locator("#extras_upscaler_2").wait_for()
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_every_mode_can_be_pressed_while_the_batch_is_open(
+    visitor: Any, size: tuple[int, int]
+) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for tab, batch in (("extras", "#extras_batch_process_tab"), ("img2img", "#img2img_batch_tab")):
+        page.click(f"#tab_{tab}-button")
+        page.locator(f"#mode_{tab}").wait_for()
+        page.click(f"{batch}-button")
+        page.locator(f"{batch} .easel-takes-pictures").wait_for()
+        buttons = page.locator(f"#mode_{tab} > .tab-wrapper [role=tab]")
+        for place in range(buttons.count()):
+            if buttons.nth(place).is_visible():
+                buttons.nth(place).click(trial=True, timeout=5000)  # fails under a cover

@@ -133,7 +133,28 @@ def test_two_programs_on_one_file_keep_what_the_other_changed(tmp_path: Path) ->
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [None, '{"n_rows": 2, "eta'])
+def test_a_value_is_stored_though_another_program_wrote_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    one, other = Settings(file), Settings(file)
+    one.update({"jpeg_quality": 60})
+    other.update({"jpeg_quality": 61})
+    other.update({"jpeg_quality": 80})
+    assert json.loads(file.read_text()) == {}
+    assert one.update({"jpeg_quality": 60}) == set(), "it had this value here all the time"
+    assert json.loads(file.read_text()) == {"jpeg_quality": 60}
+    assert Settings(file).view()["jpeg_quality"] == 60
+
+
+def test_file_that_holds_all_already_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    Settings(file).update({"eta_ddim": 0.0})
+    assert not file.exists(), "defaults make no file"
+    file.write_text('{"n_rows":2}')
+    Settings(file).update({"n_rows": 2, "eta_ddim": 0.0})
+    assert file.read_text() == '{"n_rows":2}'
+
+
+@pytest.mark.parametrize("text", [None, '{"n_rows": 2, "eta', "", "[2]", "null"])
 def test_file_that_was_lost_meanwhile_is_written_whole(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "config.json"
     file.write_text('{"n_rows": 2, "some_extension_key": 1, "s_churn": "much"}')
@@ -145,6 +166,15 @@ def test_file_that_was_lost_meanwhile_is_written_whole(tmp_path: Path, text: str
     assert json.loads(file.read_text()) == {
         "n_rows": 2, "some_extension_key": 1, "s_churn": "much", "eta_ddim": 0.5,
     }  # fmt: skip
+    aside = tmp_path / "config.unreadable.json"
+    assert (aside.read_text() if aside.exists() else None) == text
+
+
+def test_file_that_holds_no_object_is_kept_at_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("[2]")
+    assert Settings(file).view().changed() == {}
+    assert (tmp_path / "config.unreadable.json").read_text() == "[2]" and not file.exists()
 
 
 WRITER = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,14 @@ def downloads(
 def wish(url: str, **choices: Any) -> Wish:
     source = look(url, policy=LOCAL, pickles=True, hub=Hub())
     return Wish(source, source.file(None), **choices)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for something that another thread does."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
 
 
 def finished(downloads: Downloads, id: int) -> Download:
@@ -163,6 +171,45 @@ def test_running_download_is_stopped_and_the_waiting_one_goes_on(
         downloads.stop(first.id)
     downloads.close(10)
     assert not (paths.models / ".downloads" / "a.safetensors.part").exists()
+
+
+def test_forgetting_a_download_keeps_what_another_goes_on_with(
+    site: Any, downloads: Downloads, paths: Paths
+) -> None:
+    part = paths.models / ".downloads" / "a.safetensors.part"
+    old, new = (wish(site.add(f"/{one}/a.safetensors", "lora")) for one in ("old", "new"))
+    site.statuses = [404]
+    failed = finished(downloads, downloads.start(old).id)
+    site.hold_after["/new/a.safetensors"] = 60_000
+    begun = downloads.start(new)
+    assert site.is_held.wait(20)
+    eventually(part.is_file)
+    downloads.forget(failed.id)
+    assert part.is_file()
+    site.go_on.set()
+    assert finished(downloads, begun.id).state is State.DONE
+
+
+def test_a_file_that_is_started_again_is_listed_once(site: Any, downloads: Downloads) -> None:
+    asked = wish(site.add("/a.safetensors", "lora"))
+    site.statuses = [404]
+    failed = finished(downloads, downloads.start(asked).id)
+    again = downloads.start(asked)
+    assert failed.id != again.id and finished(downloads, again.id).state is State.DONE
+    assert [one.id for one in downloads.all()] == [again.id]
+
+
+def test_a_download_that_cannot_be_taken_up_stays_listed(
+    site: Any, downloads: Downloads, paths: Paths
+) -> None:
+    asked = wish(site.add("/a.safetensors", "lora"))
+    site.statuses = [404]
+    failed = finished(downloads, downloads.start(asked).id)
+    paths.loras[0].mkdir(parents=True)
+    (paths.loras[0] / "a.safetensors").write_bytes(b"mine")
+    with pytest.raises(BadInput, match="here already"):
+        downloads.resume(failed.id)
+    assert [one.id for one in downloads.all()] == [failed.id]
 
 
 def test_same_file_is_not_fetched_twice_at_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,14 @@ def test_the_own_font_grows_with_the_cells() -> None:
         for side in (128, 512)
     )
     assert (small, large) == (8 + 10, 29 + 40)
+
+
+def test_many_equal_titles_are_laid_out_once() -> None:
+    text = "some words about it " * 20
+    legend = Legend(titles(*[text] * 300), titles(*[text] * 300))
+    began = time.process_time()
+    grid_size((512, 512), 300 * 300, 300, legend=legend)
+    assert time.process_time() - began < 2, "each of them takes some 20 ms"
 
 
 def test_no_picture_makes_no_grid() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from modules.core.errors import UnsupportedImage
 from modules.images import read
-from modules.images.decode import decode_base64, decode_image
+from modules.images.decode import decode_base64, decode_image, measure_base64
 from modules.images.encode import encode_image
 
 INFOTEXT = "a fox\nSteps: 1, Sampler: Euler, Seed: 42"
@@ -144,3 +144,19 @@ def test_sixteen_bits_become_eight_without_clipping() -> None:
     image = decode_image(saved(wide, "PNG"))
     assert image.mode == "L"
     assert image.tobytes() == bytes(range(256))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_measured_size_is_the_decoded_ones(format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = io.BytesIO()
+    Image.new("RGB", (40, 24)).save(data, format, exif=exif)
+    text = base64.b64encode(data.getvalue()).decode()
+    assert measure_base64(text) == decode_base64(text).size
+
+
+def test_what_is_no_picture_cannot_be_measured() -> None:
+    with pytest.raises(UnsupportedImage, match="start: '9 bytes'"):
+        measure_base64(base64.b64encode(b"no pixels").decode(), field="start")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -67,6 +71,39 @@ def test_a_row_is_set_smaller_as_a_whole_and_then_cut() -> None:
         texts(cut) == texts(row_title(caption, (60, 500), SMALLEST_FONT, FONTS))[: len(cut.lines)]
     )
     assert smaller.height <= 60 and cut.height <= 12
+
+
+class Measured:
+    """A font that counts how often it is asked for the room of a text."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._fonts = fonts_of("")
+
+    def __call__(self, size: int) -> Any:
+        """The font of that size (px)."""
+        font = self._fonts(size)
+        return SimpleNamespace(
+            size=size,
+            getbbox=self._counting(font.getbbox),
+            getlength=self._counting(font.getlength),
+        )
+
+    def _counting(self, measure: Callable[[str], Any]) -> Callable[[str], Any]:
+        def counted(text: str) -> Any:
+            self.count += 1
+            return measure(text)
+
+        return counted
+
+
+@pytest.mark.parametrize(("text", "most"), [("some words about it " * 50, 1000), ("w" * 1000, 300)])
+def test_type_for_a_long_title_is_found_with_few_measurements(text: str, most: int) -> None:
+    fonts, room = Measured(), (384, 512)
+    block = row_title((Caption(text),), room, 80, fonts)
+    assert fonts.count <= most
+    assert SMALLEST_FONT <= min(sizes(block)) < 80 and block.height <= 512
+    assert "".join("".join(texts(block)).split()).endswith("…"), "the whole caption is there"
 
 
 def test_an_empty_caption_keeps_its_line() -> None:

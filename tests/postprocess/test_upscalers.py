@@ -46,6 +46,20 @@ def test_each_file_is_an_upscaler_by_a1111s_name(
         upscalers.check("4x-Shrap")
 
 
+def test_file_named_like_a_built_in_one_does_not_take_its_place(
+    make_file: Any, make_upscalers: Any, networks: Any
+) -> None:
+    upscalers = make_upscalers()
+    for name in ("ESRGAN/none.pth", "ESRGAN/LANCZOS.pth", "ESRGAN/net.pth", "HAT/Net.pth"):
+        make_file(name, networks.compact())
+    assert sorted(upscalers.names()[3:]) == [
+        "LANCZOS (ESRGAN)", "Net (HAT)", "net", "none (ESRGAN)",
+    ]  # fmt: skip
+    assert [upscalers.find(name).path for name in ("None", "lanczos", "Nearest")] == [None] * 3
+    assert upscalers.find("none (esrgan)").path.name == "none.pth"
+    assert upscalers.find("NET").path.parent.name == "ESRGAN"
+
+
 @pytest.mark.parametrize("name", ["Lanczos", "Nearest", "None"])
 def test_pils_are_byte_for_byte_pils(name: str, make_upscalers: Any, noise: Noise) -> None:
     how = Image.Resampling.NEAREST if name == "Nearest" else Image.Resampling.LANCZOS

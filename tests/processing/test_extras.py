@@ -59,8 +59,8 @@ def run(tmp_path: Path, services: Any) -> Callable[..., Any]:
 
     paths = replace(services.paths, data=tmp_path)
 
-    def go(request: ExtrasRequest, report: Any = None) -> Any:
-        return run_extras(request, UPSCALERS, paths, report or SilentReport())
+    def go(request: ExtrasRequest, report: Any = None, upscalers: Any = UPSCALERS) -> Any:
+        return run_extras(request, upscalers, paths, report or SilentReport())
 
     return go
 
@@ -181,11 +181,75 @@ def test_what_cannot_be_done_is_told_before_it_is_queued(
         prepare(encoded(), **options)
 
 
-def test_pictures_together_may_be_as_large_as_one() -> None:
+def test_each_picture_may_be_as_large_as_one_alone() -> None:
     large = encoded((9000, 9000), mode="1")
-    prepare(large, upscaling_resize=1)
-    with pytest.raises(UnsupportedImage, match=r"imageList\.1"):
-        prepare(large, large, upscaling_resize=1)
+    prepare(large, large, upscaling_resize=0.1)
+    too_large = encoded((16000, 9000), mode="1")
+    with pytest.raises(UnsupportedImage, match=r"imageList\.1: .* at most 128 million pixels"):
+        prepare(encoded(), too_large, upscaling_resize=0.1)
+
+
+def test_results_together_are_limited_before_pixels_are_decoded() -> None:
+    cut = base64.b64decode(encoded((640, 500)))[:60]  # its header, and a little more
+    data = base64.b64encode(cut).decode()
+    with pytest.raises(UnsupportedImage, match="damaged"):
+        prepare(data, upscaling_resize=2)
+    prepare(*[encoded((640, 500))] * 4, upscaling_resize=20)
+    words = "imageList: '5 results with 640 million pixels' .* at most 512 million"
+    with pytest.raises(BadInput, match=words):
+        prepare(*[data] * 5, upscaling_resize=20)
+
+
+def test_picture_that_cannot_be_made_leaves_the_others(run: Any) -> None:
+    class Fussy(Upscalers):
+        def upscale(self, image: Image.Image, *rest: Any) -> Image.Image:
+            if image.width == 9:
+                raise BadInput("image", "9x6", "the network makes it too large")
+            return super().upscale(image, *rest)
+
+    fussy, bad = Fussy(NoFiles(), no_device), encoded((9, 6))
+    result = run(prepare(encoded(), bad, encoded()), upscalers=fussy)
+    assert (len(result.images), result.interrupted) == (2, False)
+    assert result.info["names"] == ["cat 0.png", "cat 2.png"]
+    assert result.warnings == (
+        "cat 1.png was not made: image: '9x6' cannot be used; the network makes it too large.",
+    )
+    assert "<p>cat 1.png was not made" in result.info["html_info"]
+    with pytest.raises(BadInput, match="9x6"):
+        run(prepare(bad, bad), upscalers=fussy)
+
+
+def test_reply_names_what_was_skipped_and_what_was_not_begun(run: Any) -> None:
+    class SkipThenStop(StopAfter):
+        """Skips the second picture, and stops behind the third."""
+
+        done = 0
+
+        def begin_pass(self, text: str, steps: int) -> None:
+            if "cat 1" in text:
+                self.stop = Stop.SKIP
+
+        def end_batch(self) -> None:
+            self.stop = Stop.NO
+            super().end_batch()
+
+    result = run(prepare(*[encoded()] * 5), SkipThenStop(3))
+    assert (result.info["names"], result.interrupted) == (["cat 0.png", "cat 2.png"], True)
+    info = result.info["html_info"]
+    assert info.endswith("<p>Skipped: cat 1.png</p><p>Stopped before: cat 3.png, cat 4.png</p>")
+
+
+def test_settings_of_the_job_reach_the_upscaler(run: Any) -> None:
+    tiles: list[int] = []
+
+    class Noting(Upscalers):
+        def upscale(self, image: Image.Image, *rest: Any) -> Image.Image:
+            tiles.append(rest[-1]["ESRGAN_tile"])
+            return super().upscale(image, *rest)
+
+    request = prepare(encoded(), settings={"ESRGAN_tile": 16})
+    run(request, upscalers=Noting(NoFiles(), no_device))
+    assert tiles == [16]
 
 
 class StopAfter(SilentReport):

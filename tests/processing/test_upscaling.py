@@ -135,6 +135,23 @@ def test_stopped_picture_is_as_large_by_lanczos(own: Services) -> None:
     assert made.tobytes() == image.resize((64, 64), Image.Resampling.LANCZOS).tobytes()
 
 
+@pytest.mark.parametrize(("tile", "tiles"), [(16, 4), (0, 1)])
+def test_tiles_are_those_of_the_requests_own_settings(tile: int, tiles: int, own: Services) -> None:
+    passes: dict[str, int] = {}
+
+    class Noting(SilentReport):
+        def begin_pass(self, text: str, steps: int) -> None:
+            passes[text] = steps
+
+    overrides = {"ESRGAN_tile": tile, "ESRGAN_tile_overlap": 0}
+    run_request(ask(own, overrides, **HIRES, hr_upscaler="Net"), own, Noting())
+    one = passes.pop("Upscaling by Net")
+    small = ask(own, overrides | {"upscaler_for_img2img": "Net"},
+                init_images=[picture()], denoising_strength=0.0)  # fmt: skip
+    run_request(small, own, Noting())
+    assert (one, passes["Upscaling by Net"]) == (tiles * 4 if tile else 1, tiles)
+
+
 def test_model_that_breaks_ends_the_job_with_its_name(own: Services, tmp_path: Path) -> None:
     request = ask(own, **HIRES, hr_upscaler="Net")
     (tmp_path / "ESRGAN/Net.safetensors").write_bytes(b"x" * 100)

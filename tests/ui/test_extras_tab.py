@@ -137,13 +137,42 @@ def test_folder_goes_into_another_folder(tab: ExtrasTab, tmp_path: Path) -> None
     assert run is not None and run.wait(60)
     assert (run.progress.done, run.progress.failed) == (2, 1)
     folder = tab.app.paths.data / "outputs/extras-images/photos"
-    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png"]
+    assert sorted(path.name for path in folder.glob("[!.]*")) == ["a.png", "b.png"]
     with Image.open(folder / "b.png") as made:
         assert made.size == (20, 12)
         assert "postprocessing" in read(made).items
     assert "2 made" in panel.report()[0]
     panel.start(values, VISITOR)
     assert panel._run is not None and panel._run.wait(60) and panel._run.progress.skipped == 2
+
+
+def test_folder_skips_only_what_was_made_from_the_same_in_the_same_way(
+    tab: ExtrasTab, tmp_path: Path
+) -> None:
+    panel, factor = tab._folder, tab.form.fields["upscaling_resize"]
+    values = {one: one.value for one in tab.form.fields.values()} | {panel.resume: True}
+    values[panel.output_folder] = ""
+    for name, colour in (("red", "red"), ("blue", "blue")):
+        (tmp_path / name / "photos").mkdir(parents=True)
+        Image.new("RGB", (10, 6), colour).save(tmp_path / name / "photos" / "a.png")
+
+    def run(source: str, times: int) -> tuple[int, int]:
+        values.update({panel.input_folder: str(tmp_path / source / "photos"), factor: times})
+        panel.start(values, VISITOR)
+        assert panel._run is not None and panel._run.wait(60)
+        return panel._run.progress.done, panel._run.progress.skipped
+
+    assert [run("red", 2), run("red", 3), run("blue", 2)] == [(1, 0)] * 3
+    assert [run("red", 2), run("red", 3), run("blue", 2)] == [(0, 1)] * 3
+    folder = tab.app.paths.data / "outputs/extras-images/photos"
+    made = []
+    for name in ("a.png", "a-1.png", "a-2.png"):
+        with Image.open(folder / name) as image:
+            made.append((image.size, image.getpixel((0, 0))))
+    red, blue = (255, 0, 0), (0, 0, 255)
+    assert made == [((20, 12), red), ((30, 18), red), ((20, 12), blue)]
+    (folder / "a-1.png").unlink()
+    assert run("red", 3) == (1, 0)
 
 
 @pytest.mark.parametrize(

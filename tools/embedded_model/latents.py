@@ -17,6 +17,7 @@ from tools.embedded_model.captions import caption
 from tools.embedded_model.compose import draw_look, paint
 from tools.embedded_model.concepts import CONCEPTS, STYLES
 from tools.embedded_model.data import Picture, read_pack
+from tools.embedded_model.mixed import save_state
 from tools.embedded_model.scenes import draw_canvas, draw_scene, paint_scene
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def ensure_pca(cache: Path, pack: Path, seed: int = 0) -> BlockPca:
         random = np.random.default_rng(seed)
         drawings = concept_pictures(read_pack(pack))
         pca = fit_block_pca(paint(p.rgba, draw_look(random)) for p in drawings.values())
-        torch.save({"weight": pca.weight, "bias": pca.bias}, path)
+        save_state(path, {"weight": pca.weight, "bias": pca.bias})
         log.info("Fitted the encoder on %d drawings", len(drawings))
     state = torch.load(path)
     return BlockPca(state["weight"], state["bias"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from easel_img2img import arguments
@@ -38,12 +38,17 @@ def enlarged_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
 
 
 def enlarge(
-    picture: Image.Image, upscaler: str, factor: float, upscalers: Upscalers
+    picture: Image.Image,
+    upscaler: str,
+    factor: float,
+    upscalers: Upscalers,
+    settings: Mapping[str, Any],
 ) -> Image.Image:
-    """The picture by one of the upscalers; "None" leaves its size."""
+    """The picture by one of the upscalers, with the job's settings; "None" leaves its size."""
     if upscaler == NONE:
         return picture
-    return upscalers.upscale(picture, upscaler, enlarged_size(picture.size, factor))
+    size = enlarged_size(picture.size, factor)
+    return upscalers.upscale(picture, upscaler, size, settings=settings)
 
 
 class SDUpscale(Script):
@@ -94,7 +99,7 @@ class SDUpscale(Script):
         boxes = _tiles(size, p, overlap)
         if p.image_mask is not None:
             p.job.warn("SD upscale paints the whole picture; the mask was left out.")
-        picture = enlarge(picture, upscaler, scale, upscalers)
+        picture = enlarge(picture, upscaler, scale, upscalers, p.settings)
         parts = [Part(picture.crop(box)) for row in boxes for box in row]
         p.job.expect(batches(len(parts), p.batch_size) * p.n_iter)
         noted = {"SD upscale overlap": overlap, "SD upscale upscaler": upscaler}
