@@ -7,6 +7,7 @@ gets a model. The first run makes `.venv`.
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -65,10 +66,9 @@ def build(flags: Flags, *, keeps_jobs: bool = False) -> App:
 
     `keeps_jobs`: the queue outlives the program, and begins with the jobs of its last run.
     """
-    from modules.setup import late_packages, torchvision_compat
+    from modules.setup import torchvision_compat
 
     torchvision_compat.install()  # before anything can import torchvision
-    late_packages.install()  # before anything can import diffusers
     from modules.core.app import App
     from modules.core.hooks import Hooks
     from modules.core.log import configure_logging
@@ -159,7 +159,9 @@ def build_models(flags: Flags, paths: Paths, hooks: Hooks, settings: Settings) -
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    gc.freeze()  # or Python searches all that torch and diffusers made for cycles: a second
+    sys.exit(status)
 else:
     from typing import TYPE_CHECKING
 
