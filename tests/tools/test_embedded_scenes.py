@@ -17,7 +17,15 @@ from tools.embedded_model.concepts import (
     is_tint_held_out,
 )
 from tools.embedded_model.latents import WEIGHTS_FILE, read_weights
-from tools.embedded_model.scenes import CANVASES, CELL_PX, Part, Scene, draw_scene, paint_scene
+from tools.embedded_model.scenes import (
+    ALIGNED_SHARE,
+    CANVASES,
+    CELL_PX,
+    Part,
+    Scene,
+    draw_scene,
+    paint_scene,
+)
 
 EVEN = np.full(len(CONCEPTS), 1 / len(CONCEPTS))
 
@@ -43,6 +51,22 @@ def test_every_part_stays_on_the_canvas(width: int, height: int) -> None:
         for shown in draw_scene(canvas, EVEN, random).parts:
             assert 0 <= shown.left_px <= canvas[0] - shown.size_px
             assert 0 <= shown.top_px <= canvas[1] - shown.size_px
+
+
+@pytest.mark.parametrize(("width", "height"), [(w, h) for w, h, _ in CANVASES])
+def test_most_parts_stand_on_the_latent_grid_as_they_were_drawn(width: int, height: int) -> None:
+    random = np.random.default_rng(width * height)
+    canvas = (width * CELL_PX, height * CELL_PX)
+    scenes = [draw_scene(canvas, EVEN, random) for _ in range(400)]
+    aligned = [
+        all(
+            shown.size_px % CELL_PX == shown.left_px % CELL_PX == shown.top_px % CELL_PX == 0
+            and not shown.is_mirrored
+            for shown in drawn.parts
+        )
+        for drawn in scenes
+    ]
+    assert ALIGNED_SHARE - 0.08 < np.mean(aligned) < 1
 
 
 def test_nothing_held_out_is_drawn() -> None:
