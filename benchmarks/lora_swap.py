@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import torch
 from safetensors.torch import save_file
 
@@ -122,9 +123,6 @@ def measure(pipeline: StableDiffusion, one: Adapter, two: Adapter) -> dict[str, 
     rows = {"plain: on": least_s(lambda _: plain.on(), plain.off)}
     plain.off()
     rows["plain: off"] = least_s(lambda _: plain.off(), plain.on)
-    started = time.perf_counter()
-    worn()
-    rows["on, the very first time"] = time.perf_counter() - started
     rows["off"] = least_s(lambda _: bare(), worn)
     rows["on again"] = least_s(lambda _: worn(), bare)
     rows["another weight"] = least_s(lambda n: wear(Use(one, 0.9 - n / 9, 0.9 - n / 9)), bare)
@@ -136,12 +134,36 @@ def measure(pipeline: StableDiffusion, one: Adapter, two: Adapter) -> dict[str, 
     return rows
 
 
+def measure_first(pipeline: StableDiffusion, adapter: Adapter) -> float:
+    """Seconds of the first LoRA that a fresh process puts on: its memory is all new."""
+    started = time.perf_counter()
+    put_on(pipeline, [Use(adapter)])
+    seconds = time.perf_counter() - started
+    take_off(pipeline)
+    return seconds
+
+
+def measure_return(pipeline: StableDiffusion, adapters: Sequence[Adapter], changes: int) -> str:
+    """Memory after many changes of LoRA and weight, against that after the first round."""
+    process, levels = psutil.Process(), []
+    for number in range(changes):
+        weight = 0.5 + number / (2 * changes)
+        put_on(pipeline, [Use(adapters[number % len(adapters)], weight, weight)])
+        if number % 3 == 2:
+            take_off(pipeline)
+        levels.append(process.memory_info().rss)
+    take_off(pipeline)
+    first, last = levels[len(adapters)], levels[-1]
+    return f"memory after {changes} changes: {last / 2**30:.2f} GiB, {last / first - 1:+.2%}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--changes", type=int, default=200, help="for the memory's return")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's choice")
     asked = parser.parse_args(arguments)
     if asked.threads:
@@ -157,9 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             adapters.append(read_adapter(path))
             reading = time.perf_counter() - started
         size = adapters[0].size_bytes / 2**20
+        first = measure_first(pipeline, adapters[0])
+        returned = measure_return(pipeline, adapters, asked.changes)
         rows = measure(pipeline, *adapters)
     print(f"{count} layers, rank {asked.rank}, {size:.0f} MiB, read in {reading:.2f} s; "
           f"{asked.dtype}, {torch.get_num_threads()} threads")  # fmt: skip
+    print(f"the first LoRA of a fresh process: {first:.2f} s; {returned}")
     for name, seconds in rows.items():
         print(f"{name:28}{seconds:9.4f} s{seconds / rows['plain: on']:9.3f} of plain on")
 

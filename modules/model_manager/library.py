@@ -48,7 +48,14 @@ _ENDINGS: Final[Mapping[FileKind, frozenset[str]]] = {
     FileKind.UPSCALER: frozenset({".safetensors", ".pth", ".pt"}),
 }
 UPSCALER_FOLDERS: Final = (
-    *("ESRGAN", "RealESRGAN", "BSRGAN", "DAT", "HAT", "SwinIR", "ScuNET", "upscale_models"),
+    "ESRGAN",
+    "RealESRGAN",
+    "BSRGAN",
+    "DAT",
+    "HAT",
+    "SwinIR",
+    "ScuNET",
+    "upscale_models",
 )
 """Below the models folder; A1111's, and the one that others use. The first is where new ones go."""
 _ALIAS: Final = "ss_output_name"

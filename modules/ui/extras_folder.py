@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -28,23 +26,20 @@ from modules.processing.extras import (
     prepare_extras,
     upscaling_of,
 )
-from modules.ui.events import BROWSER, QUIET
+from modules.ui.batch_controls import BatchControls
 from modules.ui.extras_submission import NOTHING_TO_DO
 from modules.ui.form import Form
-from modules.ui.img2img_batch import describe
 from modules.ui.uploads import to_base64
 
-_REFRESH_S: Final = 1.5
 _OUTPUT: Final = "Empty: a folder of the same name in the folder of extras"
 
 
-class ExtrasFolder:
-    """The fields and events of this mode. Knows the batch that was started last."""
+class ExtrasFolder(BatchControls):
+    """The fields of this mode."""
 
     def __init__(self, app: App, form: Form) -> None:
+        super().__init__(form)
         self._app = app
-        self._form = form
-        self._run: BatchRun | None = None
 
     def build(self) -> None:
         """Make the fields in gradio's current layout block."""
@@ -60,54 +55,12 @@ class ExtrasFolder:
         self.resume = gr.Checkbox(
             True, label="Skip pictures whose result is there", elem_id=f"{tab}_batch_resume"
         )
-        self.status = gr.HTML("", elem_id=f"{tab}_batch_status")
-        self._stop = gr.Button("Stop the batch", size="sm", elem_id=f"{tab}_batch_stop")
+        self._build_controls()
 
     def wire(self, reply: gr.Textbox) -> None:
         """Connect the fields with the tab's hidden button of this mode."""
-        tab = self._form.tab
-        self.timer = gr.Timer(_REFRESH_S, active=False)
-        shown = [self.status, self.timer]
-        fields = [self.input_folder, self.output_folder, self.resume]
-        go = gr.Button("Go", visible="hidden", elem_id=f"{tab}_go_folder")
-        go.click(
-            self.start,
-            inputs={*self._form.fields.values(), *fields},
-            outputs=[reply, *shown],
-            preprocess=False,
-            **QUIET,
-        ).then(inputs=[reply], js=f"(reply) => easel.jobs.submitted('{tab}', reply)", **BROWSER)
-        self._stop.click(self.stop, outputs=shown, **QUIET)
-        self.timer.tick(self.report, outputs=shown, **QUIET)
-
-    def start(
-        self, values: Mapping[Component, Any], request: gr.Request
-    ) -> tuple[str, str, gr.Timer]:
-        """Begin a batch; returns the reply for the page's scripts, the status, the timer."""
-        reply: dict[str, Any] = {"call": secrets.token_hex(4)}
-        try:
-            if self._run and self._run.progress.is_running:
-                raise BadInput("batch", "another one", "wait for the batch that runs, or stop it")
-            run = self._plan(values, request.username or "")
-            run.start()
-            self._run = run
-        except EaselError as error:
-            reply |= {"error": str(error), "field": self._element(error)}
-        return json.dumps(reply), *self.report()
-
-    def stop(self) -> tuple[str, gr.Timer]:
-        """Stop the batch; what is done stays, and a later start goes on from there."""
-        if self._run:
-            self._run.stop()
-        return self.report()
-
-    def report(self) -> tuple[str, gr.Timer]:
-        """The status as HTML, and a timer that goes on as long as the batch does."""
-        if self._run is None:
-            return "", gr.Timer(_REFRESH_S, active=False)
-        progress = self._run.progress
-        text = describe(progress, self._run.folder)
-        return text, gr.Timer(_REFRESH_S, active=progress.is_running)
+        fields = (self.input_folder, self.output_folder, self.resume)
+        self._wire_controls("folder", fields, reply)
 
     def _plan(self, values: Mapping[Component, Any], user: str) -> BatchRun:
         options = self._form.read(values)
@@ -161,13 +114,8 @@ class ExtrasFolder:
         return self._app.paths.output(str(Path(text).expanduser())) if text else None
 
     def _element(self, error: EaselError) -> str:
-        tab = self._form.tab
-        if not isinstance(error, BadInput):
-            return f"{tab}_upscaler_1" if hasattr(error, "what") else ""
-        parameter = self._form.parameters.get(error.field)
-        if parameter:
-            return parameter.element_id(tab) or ""
-        return f"{tab}_{error.field}" if error.field.startswith("batch_") else ""
+        is_upscaler = not isinstance(error, BadInput) and hasattr(error, "what")
+        return f"{self._form.tab}_upscaler_1" if is_upscaler else super()._element(error)
 
 
 def _picture(item: Item) -> NamedPicture:

@@ -5,9 +5,6 @@ What a batch does stands in `modules.batch`; here are its fields, and the job of
 
 from __future__ import annotations
 
-import html
-import json
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +13,14 @@ from typing import Any, Final
 import gradio as gr
 from gradio.components import Component
 
-from modules.batch import BatchRun, Item, Progress, list_pictures, plan_items
+from modules.batch import BatchRun, Item, list_pictures, plan_items
 from modules.batch.run import Format
 from modules.core.app import App
-from modules.core.errors import BadInput, EaselError
+from modules.core.errors import BadInput
 from modules.images import decode_image, read
 from modules.params.infotext_read import read_infotext
 from modules.params.request import Request
-from modules.ui.events import QUIET
+from modules.ui.batch_controls import BatchControls
 from modules.ui.form import Form
 from modules.ui.generate import Submission
 from modules.ui.img2img_form import Img2ImgForm
@@ -39,16 +36,14 @@ TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What can be taken from a picture's own parameters: label → parameters."""
 _APPENDED: Final = ("prompt", "negative_prompt")
-_REFRESH_S: Final = 1.5
 
 
-class BatchPanel:
-    """The fields and events of one tab's batches. Knows the batch that was started last."""
+class BatchPanel(BatchControls):
+    """The fields of one tab's batches."""
 
     def __init__(self, app: App, form: Form) -> None:
+        super().__init__(form)
         self._app = app
-        self._form = form
-        self._run: BatchRun | None = None
         self._hides_folders = bool(app.flags.all.get("hide_ui_dir_config"))
         self._submission: Submission
         self._overrides: gr.Dropdown
@@ -85,54 +80,12 @@ class BatchPanel:
             label="Taken from each picture's own parameters",
             elem_id=f"{tab}_batch_png_info_props",
         )
-        self.status = gr.HTML("", elem_id=f"{tab}_batch_status")
-        self._stop = gr.Button("Stop the batch", size="sm", elem_id=f"{tab}_batch_stop")
+        self._build_controls()
 
     def wire(self, submission: Submission, overrides: gr.Dropdown, reply: gr.Textbox) -> None:
         """Connect the fields with the tab's hidden button of this mode."""
         self._submission, self._overrides = submission, overrides
-        tab = self._form.tab
-        self.timer = gr.Timer(_REFRESH_S, active=False)
-        go = gr.Button("Go", visible="hidden", elem_id=f"{tab}_go_batch")
-        inputs = {*self._form.fields.values(), overrides, *self._fields()}
-        shown = [self.status, self.timer]
-        go.click(
-            self.start, inputs=inputs, outputs=[reply, *shown], preprocess=False, **QUIET
-        ).then(
-            inputs=[reply], js=f"(reply) => easel.jobs.submitted('{tab}', reply)",
-            fn=None, preprocess=False, postprocess=False, **QUIET,
-        )  # fmt: skip
-        self._stop.click(self.stop, outputs=shown, **QUIET)
-        self.timer.tick(self.report, outputs=shown, **QUIET)
-
-    def start(
-        self, values: Mapping[Component, Any], request: gr.Request
-    ) -> tuple[str, str, gr.Timer]:
-        """Begin a batch; returns the reply for the page's scripts, the status, the timer."""
-        reply: dict[str, Any] = {"call": secrets.token_hex(4)}
-        try:
-            if self._run and self._run.progress.is_running:
-                raise BadInput("batch", "another one", "wait for the batch that runs, or stop it")
-            run = self._plan(values, request.username or "")
-            run.start()
-            self._run = run
-        except EaselError as error:
-            reply |= {"error": str(error), "field": self._element(error)}
-        return json.dumps(reply), *self.report()
-
-    def stop(self) -> tuple[str, gr.Timer]:
-        """Stop the batch; what is done stays, and a later start goes on from there."""
-        if self._run:
-            self._run.stop()
-        return self.report()
-
-    def report(self) -> tuple[str, gr.Timer]:
-        """The status as HTML, and a timer that goes on as long as the batch does."""
-        if self._run is None:
-            return "", gr.Timer(_REFRESH_S, active=False)
-        progress = self._run.progress
-        text = describe(progress, self._run.folder)
-        return text, gr.Timer(_REFRESH_S, active=progress.is_running)
+        self._wire_controls("batch", (overrides, *self._fields()), reply)
 
     def _fields(self) -> list[Component]:
         folders = [self.input_folder, self.output_folder, self.mask_folder]
@@ -212,35 +165,6 @@ class BatchPanel:
         order = make_order(lambda _form, _pictures: Start(picture, mask), values, ())
         request = self._submission.prepare(order, chips, user)
         return request.model_copy(update={"save_samples": False, "save_grid": False})
-
-    def _element(self, error: EaselError) -> str:
-        if not isinstance(error, BadInput):
-            return ""
-        parameter = self._form.parameters.get(error.field)
-        if parameter:
-            return parameter.element_id(self._form.tab) or ""
-        return f"{self._form.tab}_{error.field}" if error.field.startswith("batch_") else ""
-
-
-def describe(progress: Progress, folder: Path) -> str:
-    """Where a batch is, as HTML."""
-    words = {"running": "Working", "done": "Done", "stopped": "Stopped"}
-    place = progress.done + progress.skipped + progress.failed
-    parts = [f"{words[progress.state]}: {place} of {progress.total}", f"{progress.done} made"]
-    if progress.skipped:
-        parts.append(f"{progress.skipped} were there")
-    if progress.failed:
-        parts.append(f"{progress.failed} could not be used")
-    if progress.current:
-        parts.append(f"now {progress.current}")
-    lines = [f"<li><b>{html.escape(name)}</b>: {html.escape(why)}</li>"
-             for name, why in progress.failures]  # fmt: skip
-    failures = f'<ul class="easel-failures">{"".join(lines)}</ul>' if lines else ""
-    text = html.escape(" · ".join(parts))
-    where = html.escape(str(folder))
-    return (
-        f'<div role="status"><p class="easel-note">{text}<br>Results in {where}</p>{failures}</div>'
-    )
 
 
 def _own_parameters(

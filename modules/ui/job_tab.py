@@ -20,6 +20,7 @@ from modules.ui.choices import menu_names
 from modules.ui.events import BROWSER, QUIET, TELLING
 from modules.ui.form import Form
 from modules.ui.generate import Submission
+from modules.ui.generate_row import GenerateRow
 from modules.ui.layout import Layout
 from modules.ui.paste import Paste
 from modules.ui.results import Results
@@ -43,6 +44,7 @@ class JobTab(ABC):
         self.layout = Layout(self.form)
         self.styles = StyleEditor(app, self.form)
         self.results = Results(app, tab, folder_setting)
+        self._row = GenerateRow(tab)
         self.scripts = ScriptPanel(app.scripts, tab, functools.partial(menu_names, app=app))
         self.tools: list[Callable[[], None]] = []
         """Make the tab's own buttons beside Clear."""
@@ -138,14 +140,7 @@ class JobTab(ABC):
 
     def _build_actions(self) -> None:
         tab = self.tab
-        with gr.Row(elem_id=f"{tab}_generate_box", elem_classes=["easel-generate"]):
-            self.generate = gr.Button(
-                "Generate", variant="primary", elem_id=f"{tab}_generate", scale=3
-            )
-            self._interrupt = gr.Button("Interrupt", elem_id=f"{tab}_interrupt")
-            self._interrupting = gr.Button("Interrupting…", elem_id=f"{tab}_interrupting")
-            self._skip = gr.Button("Skip", elem_id=f"{tab}_skip")
-        gr.HTML('<div role="alert"></div>', elem_id=f"{tab}_error", elem_classes=["easel-error"])
+        self._row.build()
         paste = "paste" if tab == "txt2img" else f"{tab}_paste"
         with gr.Row(elem_id=f"{tab}_tools", elem_classes=["easel-tools"]):
             self._paste = gr.Button("Read parameters", elem_id=paste, size="sm")
@@ -192,7 +187,7 @@ class JobTab(ABC):
             **BROWSER,
         )
         reply = gr.Textbox(visible="hidden", elem_id=f"{tab}_reply")
-        self._wire_stopping(self.wire_generate(reply), reply)
+        self._row.wire_stopping(self.wire_generate(reply), reply)
 
     def _wire_paste(self, prompt: Component) -> None:
         """Parameters from the prompt, and from a picture that is dropped on the page."""
@@ -212,15 +207,3 @@ class JobTab(ABC):
             **TELLING,
         )
         self.scripts.wire_paste(dropped)
-
-    def _wire_stopping(self, submission: Submission, reply: gr.Textbox) -> None:
-        job = gr.Textbox(visible="hidden", elem_id=f"{self.tab}_job")
-        followed = "() => [easel.jobs.followed()]"
-        for button, call in (
-            (self._interrupt, submission.interrupt),
-            (self._interrupting, submission.interrupt),
-            (self._skip, submission.skip),
-        ):
-            button.click(call, inputs=[job], outputs=[reply], js=followed, **QUIET).then(
-                inputs=[reply], js="(reply) => easel.jobs.stopping(reply)", **BROWSER
-            )

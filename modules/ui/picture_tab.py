@@ -138,7 +138,7 @@ class PictureTab(JobTab):
     def wire_generate(self, reply: gr.Textbox) -> Submission:
         """One hidden button per mode: a job takes along only the pictures of its own mode."""
         tab = self.tab
-        self.generate.click(js=f"() => easel.canvas.generate('{tab}')", **BROWSER)
+        self._row.generate.click(js=f"() => easel.canvas.generate('{tab}')", **BROWSER)
         first: Submission | None = None
         for mode in self.modes:
             if mode.read is None:

@@ -15,6 +15,7 @@ from modules.ui.events import BROWSER, QUIET
 from modules.ui.extras_folder import ExtrasFolder
 from modules.ui.extras_submission import ExtrasSubmission
 from modules.ui.form import Form
+from modules.ui.generate_row import GenerateRow
 from modules.ui.layout import Layout, Tool
 from modules.ui.results import Results
 
@@ -51,6 +52,7 @@ class ExtrasTab:
         self.form = Form(ExtrasOptions, TAB, app)
         self.layout = Layout(self.form)
         self.results = Results(app, TAB, FOLDER_SETTING)
+        self._row = GenerateRow(TAB)
         height = int(app.settings.view()["img2img_editor_height"])
         self._canvas = Canvas(SINGLE, brush_colour="#ffffff", height=height)
         self._files: gr.File
@@ -83,7 +85,7 @@ class ExtrasTab:
                 self._build_fields()
             with gr.Column(elem_classes=["easel-right"]):
                 with gr.Column(elem_id=f"{TAB}_actions_column", elem_classes=["easel-actions"]):
-                    self._build_actions()
+                    self._row.build()
                 with gr.Column(elem_id=f"{TAB}_results", elem_classes=["easel-results"]):
                     self.results.build()
         self._canvas.wire()
@@ -146,16 +148,6 @@ class ExtrasTab:
         ):
             rows((("upscaler_2", "extras_upscaler_2_visibility"),))
 
-    def _build_actions(self) -> None:
-        with gr.Row(elem_id=f"{TAB}_generate_box", elem_classes=["easel-generate"]):
-            self._generate = gr.Button(
-                "Generate", variant="primary", elem_id=f"{TAB}_generate", scale=3
-            )
-            self._interrupt = gr.Button("Interrupt", elem_id=f"{TAB}_interrupt")
-            self._interrupting = gr.Button("Interrupting…", elem_id=f"{TAB}_interrupting")
-            self._skip = gr.Button("Skip", elem_id=f"{TAB}_skip")
-        gr.HTML('<div role="alert"></div>', elem_id=f"{TAB}_error", elem_classes=["easel-error"])
-
     def _wire(self) -> None:
         fields = list(self.form.fields.values())
         gr.on(
@@ -172,12 +164,12 @@ class ExtrasTab:
             **BROWSER,
         )
         reply = gr.Textbox(visible="hidden", elem_id=f"{TAB}_reply")
-        self._generate.click(js=f"() => easel.canvas.generate('{TAB}')", **BROWSER)
+        self._row.generate.click(js=f"() => easel.canvas.generate('{TAB}')", **BROWSER)
         sources = {"extras": self._canvas.component, "batch": self._files}
         submissions = [self._queue_on(name, source, reply) for name, source in sources.items()]
         if self._modes == MODES:
             self._folder.wire(reply)
-        self._wire_stopping(submissions[0], reply)
+        self._row.wire_stopping(submissions[0], reply)
 
     def _queue_on(self, mode: str, source: Component, reply: gr.Textbox) -> ExtrasSubmission:
         """One hidden button per mode: only the shown mode's pictures travel."""
@@ -192,14 +184,3 @@ class ExtrasTab:
             **QUIET,
         ).then(inputs=[reply], js=f"(reply) => easel.jobs.submitted('{TAB}', reply)", **BROWSER)
         return submission
-
-    def _wire_stopping(self, submission: ExtrasSubmission, reply: gr.Textbox) -> None:
-        job = gr.Textbox(visible="hidden", elem_id=f"{TAB}_job")
-        for button, call in (
-            (self._interrupt, submission.interrupt),
-            (self._interrupting, submission.interrupt),
-            (self._skip, submission.skip),
-        ):
-            button.click(
-                call, inputs=[job], outputs=[reply], js="() => [easel.jobs.followed()]", **QUIET
-            ).then(inputs=[reply], js="(reply) => easel.jobs.stopping(reply)", **BROWSER)

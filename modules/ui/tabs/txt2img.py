@@ -49,5 +49,5 @@ class Txt2ImgTab(JobTab):
     def wire_generate(self, reply: gr.Textbox) -> Submission:
         """One button, one job."""
         submission = Submission(self.app, self.form, self.overrides, scripts=self.scripts)
-        self.queue_on(self.generate, submission, reply)
+        self.queue_on(self._row.generate, submission, reply)
         return submission
