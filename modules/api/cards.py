@@ -195,7 +195,7 @@ def picture(shelf: CardShelf, small: SmallPictures, kind: str, key: str) -> Resp
     """The card's picture, small, as WebP. 404 without one."""
     data = small.of(shelf.find(find_card_kind(kind), key))
     if data is None:
-        raise NotFound("picture of", key, ())
+        raise NotFound("picture of", key, None)
     return Response(data, media_type="image/webp", headers={"Cache-Control": _A_YEAR})
 
 
@@ -239,7 +239,7 @@ def write_preview(app: EaselApp, shelf: CardShelf, body: PreviewBody) -> CardIte
     job = app.jobs.get(body.job)
     result = job.result if job else None
     if result is None or body.index >= len(result.images):
-        raise NotFound("picture of job", body.job, ())
+        raise NotFound("picture of job", body.job, None)
     save_preview(file, result.images[body.index], result.infotexts[body.index])
     return _fresh(app, shelf, row, body.key)
 
@@ -252,7 +252,7 @@ def thumb(
         for file in shelf.files(row):
             if file.preview is not None and str(file.preview) == filename:
                 return picture(shelf, small, row.name, file.relative)
-    raise NotFound("preview", filename, ())
+    raise NotFound("preview", filename, None)
 
 
 def metadata(shelf: CardShelf, page: str = "", item: str = "") -> MetadataReply:

@@ -90,7 +90,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="a branch, tag or commit of a repository")
     parser.add_argument("--kind", help=f"what it is: {', '.join(Kind)} (default: by its content)")
     parser.add_argument("--sha256", help="the checksum that the file must have")
-    parser.add_argument("--allow-pickle", action="store_true", help="take .ckpt and .pt files too")
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="take .ckpt, .pt, .bin files too"
+    )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     return parser
 

@@ -40,13 +40,17 @@ class UnsupportedImage(BadInput):
 
 
 class NotFound(EaselError):
-    """A name that nothing answers to, with the nearest known names."""
+    """A name that nothing answers to, with the nearest known names.
 
-    def __init__(self, what: str, name: object, choices: Iterable[str]) -> None:
+    `choices` are all that are known; None where nobody could list them.
+    """
+
+    def __init__(self, what: str, name: object, choices: Iterable[str] | None) -> None:
         self.what = what
         self.name = name
-        self.choices = tuple(choices)
-        super().__init__(f"Unknown {what} {_short(name)}{_suggestion(str(name), self.choices)}")
+        self.choices = tuple(choices or ())
+        ending = "." if choices is None else _suggestion(str(name), self.choices)
+        super().__init__(f"Unknown {what} {_short(name)}{ending}")
 
 
 class NoModel(NotFound):

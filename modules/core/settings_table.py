@@ -93,7 +93,7 @@ SETTINGS: tuple[Setting, ...] = (
       0, 525_600),
     S("fp8_storage", "Disable", "Keep the network in 8 bits (half the memory, less exact)",
       "optimizations", choices=("Disable", "Enable for SDXL", "Enable"), infotext="FP8 weight"),
-    S("allow_pickles", False, "Read .ckpt and .pt files (their code is never run)", "sd",
+    S("allow_pickles", False, "Read .ckpt, .pt and .bin files (their code is never run)", "sd",
       restricted=True),
     S("sd_vae", "Automatic", "VAE", "vae"),
     S("sd_vae_overrides_per_model_preferences", True, "A chosen VAE goes before a checkpoint's own",

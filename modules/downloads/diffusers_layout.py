@@ -1,32 +1,35 @@
 """Which files of a repository make a model in the layout of diffusers, for each variant of it.
 
-Only what Easel reads: configurations, vocabularies, and one set of safetensors per network. The
-layout and its names are those that diffusers saves (`save_pretrained`). Knows names, no contents.
+Only what Easel reads: configurations, vocabularies, and one set of weights per network, which is
+safetensors, or pickles where these are allowed and there is nothing else. The layout and its names
+are those that diffusers saves (`save_pretrained`). Knows names, no contents.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from modules.downloads.hub import HubFile
+from modules.downloads.kinds import SAFE
 from modules.downloads.source import File, Folder, safe_stem
+from modules.model_manager.check import ALLOW_PICKLES
+from modules.model_manager.folder_files import NETWORKS, PICKLED_STEMS
 
 INDEX: Final = "model_index.json"
 NAME: Final = "diffusers"
 """How such a folder is called among the files of its repository."""
 _ENCODERS: Final = ("text_encoder", "text_encoder_2")
-_NETWORKS: Final = ("unet", "vae", *_ENCODERS)
-_PARTS: Final = (*_NETWORKS, "tokenizer", "tokenizer_2", "scheduler")
+_PARTS: Final = (*NETWORKS, "tokenizer", "tokenizer_2", "scheduler")
 _PATH: Final = re.compile(r"([a-z0-9_]+)/([A-Za-z0-9_][\w.-]*)", re.ASCII)
 _WEIGHTS: Final = re.compile(
     r"""(?P<stem>[A-Za-z0-9_]+)
         (\.(?P<variant>\w+))?
         (-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?
         (\.(?P<variant_2>\w+))?
-        \.safetensors
+        \.(?P<ending>safetensors|bin)
         (?P<index>\.index(\.(?P<variant_3>\w+))?\.json)?""",
     re.VERBOSE | re.ASCII,
 )
@@ -52,18 +55,23 @@ class _Weights:
 
 
 def folders_of(
-    repository: str, files: Iterable[HubFile], url_of: Callable[[str], str]
+    repository: str,
+    files: Iterable[HubFile],
+    url_of: Callable[[str], str],
+    *,
+    pickles: bool = False,
 ) -> tuple[Folder, ...]:
     """The models in the layout of diffusers that a repository offers, the full precision first.
 
     Empty where it has none that Easel could read; `what_lacks` says why. There is one for each
-    variant of the unet; a network that lacks the variant gives what it has.
+    variant of the unet; a network that lacks the variant gives what it has. `pickles`: whether a
+    network without safetensors gives its `.bin` files.
     """
     rows = {row.path: row for row in files}
-    if what_lacks(rows):
+    if what_lacks(rows, pickles=pickles):
         return ()
     name = safe_stem(repository.rpartition("/")[2].strip(". ")) or "model"
-    weights = {part: _weights(part, rows.values()) for part in _NETWORKS}
+    weights = {part: _weights(part, rows.values(), pickles) for part in NETWORKS}
     rest = [row for row in rows.values() if _is_read(row.path)]
     made = []
     for variant in sorted(weights["unet"], key=_rank):
@@ -74,7 +82,7 @@ def folders_of(
     return tuple(made)
 
 
-def what_lacks(paths: Iterable[str]) -> str:
+def what_lacks(paths: Iterable[str], *, pickles: bool = False) -> str:
     """Why the files of a repository are no model in this layout that Easel reads; "" if they are.
 
     >>> what_lacks(["a.safetensors"])
@@ -85,30 +93,40 @@ def what_lacks(paths: Iterable[str]) -> str:
         return f"there is no {INDEX}"
     if "unet/config.json" not in there or "vae/config.json" not in there:
         return "it has no unet and vae of Stable Diffusion"
-    rows = [HubFile(path, None, None, None) for path in there]
-    lacking = [part for part in _NETWORKS if not _weights(part, rows)]
-    if all(part in lacking for part in _ENCODERS):
-        return _no_weights(there, "text_encoder")
-    for part in _NETWORKS:
-        stated = part not in _ENCODERS or f"{part}/config.json" in there
-        if stated and part in lacking:
-            return _no_weights(there, part)
+    if part := _lacking(there, pickles=True):
+        return f"its {part} has no whole {'.safetensors or .bin' if pickles else SAFE} weights"
+    if not pickles and (part := _lacking(there, pickles=False)):
+        return (
+            f"its {part} has only .bin weights; a .bin file may run code when it is loaded, and "
+            "is only taken when pickles are allowed "
+            f"({ALLOW_PICKLES} in config.json, or --allow-pickle)"
+        )
     return ""
 
 
-def _no_weights(paths: Iterable[str], part: str) -> str:
-    pickled = any(path.startswith(f"{part}/") and path.endswith(".bin") for path in paths)
-    only = "; its .bin files may hold code, and are not read from folders" if pickled else ""
-    return f"its {part} has no whole .safetensors weights{only}"
+def _lacking(paths: Collection[str], *, pickles: bool) -> str:
+    """The first network without weights that there should be; "" where all have some."""
+    rows = [HubFile(path, None, None, None) for path in paths]
+    lacking = [part for part in NETWORKS if not _weights(part, rows, pickles)]
+    if all(part in lacking for part in _ENCODERS):
+        return "text_encoder"
+    stated = [part for part in lacking if part not in _ENCODERS or f"{part}/config.json" in paths]
+    return next(iter(stated), "")
 
 
-def _weights(part: str, rows: Iterable[HubFile]) -> Mapping[str, _Weights]:
+def _weights(part: str, rows: Iterable[HubFile], pickles: bool) -> Mapping[str, _Weights]:
     """The complete variants of a network's weights; "" is the one without a name."""
+    inner = [row for row in rows if row.path.startswith(f"{part}/")]
+    return _complete(inner, "safetensors") or (_complete(inner, "bin") if pickles else {})
+
+
+def _complete(rows: Iterable[HubFile], ending: str) -> Mapping[str, _Weights]:
     found: dict[str, _Weights] = {}
     for row in rows:
-        folder, _, file = row.path.partition("/")
-        match = _WEIGHTS.fullmatch(file)
-        if folder != part or not match:
+        match = _WEIGHTS.fullmatch(row.path.partition("/")[2])
+        if not match or match["ending"] != ending:
+            continue
+        if ending == "bin" and match["stem"] not in PICKLED_STEMS:
             continue
         named = match["variant"] or match["variant_2"] or match["variant_3"] or ""
         one = found.setdefault(named, _Weights())

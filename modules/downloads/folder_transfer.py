@@ -18,6 +18,7 @@ from modules.core.errors import DownloadFailed, Interrupted, ModelError, OutOfSp
 from modules.downloads.kinds import SAFE
 from modules.downloads.source import File, Folder, Source
 from modules.downloads.transfer import Order, Report, Transfer, discard, note_of
+from modules.model_manager.folder_files import pickled_parts
 from modules.model_manager.tensor_header import open_sharded, open_tensors
 
 _BLOCK: Final = 1 << 20
@@ -129,6 +130,8 @@ def _check_file(path: Path) -> None:
         open_tensors(path)
     elif ".safetensors.index." in path.name:
         open_sharded(path)
+    elif ".bin.index." in path.name:
+        pickled_parts(path)
     elif path.suffix == ".json":
         try:
             json.loads(path.read_text("utf-8"))

@@ -135,7 +135,7 @@ class Hub:
             )
             return DownloadFailed(self.host, reason)
         if reply.status == 404:
-            return NotFound("repository of the hub", repository, ())
+            return NotFound("repository of the hub", repository, None)
         return DownloadFailed(self.host, f"it answered HTTP {reply.status}")
 
     def _needs_token(self, repository: str) -> str:

@@ -114,24 +114,25 @@ def _items(repository: Repository, wanted: str, pickles: bool, hub: Hub) -> tupl
     rows = [row for row in repository.files if row.path.lower().endswith(endings)]
     folders: tuple[Folder, ...] = ()
     if wanted in ("", INDEX):
-        folders = folders_of(repository.id, repository.files, url_of)
+        folders = folders_of(repository.id, repository.files, url_of, pickles=pickles)
     if wanted:
         rows = [row for row in rows if row.path == wanted]
     else:
         on_top = [row for row in rows if "/" not in row.path]
         rows = on_top if on_top or folders else rows
     if not rows and not folders:
-        raise _nothing(repository, wanted, endings)
+        raise _nothing(repository, wanted, endings, pickles)
     name = repository.id.partition("/")[2]
     return (*folders, *(_file(row, name, pickles, url_of(row.path)) for row in rows))
 
 
-def _nothing(repository: Repository, wanted: str, endings: tuple[str, ...]) -> Exception:
+def _nothing(
+    repository: Repository, wanted: str, endings: tuple[str, ...], pickles: bool
+) -> Exception:
     """Why there is nothing to fetch."""
     paths = [row.path for row in repository.files]
     if INDEX in paths and wanted in ("", INDEX):
-        reason = f"it cannot be used: {what_lacks(paths)}"
-        return BadInput("source", repository.id, reason)
+        return BadInput("source", repository.id, what_lacks(paths, pickles=pickles))
     names = [path for path in paths if path.endswith(endings)]
     return NotFound(f"model file in {repository.id}", wanted or SAFE, names)
 

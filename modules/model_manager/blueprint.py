@@ -14,6 +14,7 @@ import torch
 
 from modules.core.errors import ModelError
 from modules.model_manager.choice import Fp8Storage
+from modules.model_manager.tensor_file import OnRead
 from modules.pipelines.spec import EncoderSpec, Spec
 
 Weights = dict[str, torch.Tensor]
@@ -45,6 +46,8 @@ class Placement:
     vae_dtype: torch.dtype
     fp8: Fp8Storage = "Disable"
     allow_pickles: bool = False
+    on_read: OnRead | None = None
+    """Hears where the weights of UNet and text encoders lie."""
 
 
 @dataclass(frozen=True, slots=True)

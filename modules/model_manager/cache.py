@@ -127,10 +127,16 @@ class ModelCache:
         return held
 
     def take_back(self, path: Path, held: Held) -> None:
-        """A user is done; what was lent first is the most recent in the end."""
+        """A user is done; what was lent first is the most recent in the end.
+
+        A model whose weights are no longer its own is forgotten.
+        """
         held.lent -= 1
         if self._held.get(path) is held:
             self._held.move_to_end(path)
+            if held.pipeline.is_spoilt and not held.lent:
+                log.warning("%s is loaded again when it is next wanted.", path.name)
+                del self._held[path]
 
     def forget_all(self, device: torch.device) -> None:
         """Let everything go that is not lent."""

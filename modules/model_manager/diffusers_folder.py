@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from modules.model_manager.blueprint import (
     checked_schedule,
     scaled_linear,
 )
+from modules.model_manager.check import check_weights
+from modules.model_manager.folder_files import find_weights, is_pickled, naming, pickled_parts
 from modules.model_manager.ldm_file import read_ldm_vae
+from modules.model_manager.pickle_file import converted_checkpoint
 from modules.model_manager.tensor_file import (
     Formats,
     Progress,
@@ -37,6 +41,8 @@ from modules.model_manager.text_names import rename_text_weights
 from modules.pipelines.spec import SPECS, EncoderSpec, Family, Prediction, Spec
 
 INDEX = "model_index.json"
+_Source = TensorFile | Path
+"""An open safetensors file, or a pickle."""
 _PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v"}
 _OLD_ATTENTION = (
     (".query.", ".to_q."),
@@ -58,19 +64,18 @@ def read_diffusers_folder(
     """Read every network of the folder; `vae` replaces its own autoencoder. Raises ModelError."""
     unet_config = _json(path / "unet" / "config.json")
     spec = _spec(path, unet_config)
-    networks = {"unet": _open(path / "unet"), "vae": _open(path / "vae")}
-    networks |= {row.folder: _open(path / row.folder) for row in spec.encoders}
-    if vae is not None:
-        del networks["vae"]
-    sizes = {name: _size(file) for name, file in networks.items()}
+    names = ["unet", *(("vae",) if vae is None else ()), *(row.folder for row in spec.encoders)]
+    networks = {name: _open(path, name, placement) for name in names}
+    total = sum(map(_size, networks.values()))
     before = 0
     read: dict[str, Weights] = {}
-    for name, file in networks.items():
+    for name, parts in networks.items():
         dtype = _formats(name, placement, spec.family)
-        read[name] = read_tensors(
-            file, file.entries, placement.device, dtype, _span(progress, before, sizes, name)
-        )
-        before += sizes[name]
+        heard = _span(progress, before, _size(parts), total)
+        # a VAE may be replaced, and its memory must not be held then
+        place = replace(placement, on_read=None) if name == "vae" else placement
+        read[name] = _read(path, parts, place, dtype, heard)
+        before += _size(parts)
     vae_part = (
         read_ldm_vae(vae, spec.scale_factor, placement, progress)
         if vae is not None
@@ -96,9 +101,8 @@ def _formats(network: str, placement: Placement, family: Family) -> torch.dtype 
 
 def read_folder_vae(path: Path, placement: Placement, progress: Progress) -> Part:
     """Read the autoencoder of a folder alone. Raises ModelError."""
-    file = _open(path / "vae")
-    weights = read_tensors(file, file.entries, placement.device, placement.vae_dtype, progress)
-    return _vae(path, weights)
+    parts = _open(path, "vae", placement)
+    return _vae(path, _read(path, parts, placement, placement.vae_dtype, progress))
 
 
 def _spec(path: Path, unet: Mapping[str, Any]) -> Spec:
@@ -184,15 +188,47 @@ def _arguments(model: type, config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name in known}
 
 
-def _open(folder: Path) -> TensorFile:
-    """The weights of one network: a whole file, shards, or a half precision variant."""
-    for pattern in ("*.safetensors.index*.json", "*.safetensors"):
-        found = sorted(folder.glob(pattern), key=lambda file: (file.name.count("."), file.name))
-        if found:
-            return open_sharded(found[0]) if pattern.endswith("json") else open_tensors(found[0])
-    if any(folder.glob("*.bin")):
-        raise ModelError(folder, "holds pickled weights (.bin) only; .safetensors are needed.")
-    raise ModelError(folder, "holds no .safetensors file.")
+def _open(model: Path, network: str, placement: Placement) -> Sequence[_Source]:
+    """The weights of one network: safetensors, opened, or pickles, which are opened when read."""
+    weights = find_weights(model / network)
+    if weights is None:
+        raise ModelError(model / network, "holds no .safetensors file.")
+    if not is_pickled(weights):
+        is_index = weights.suffix == ".json"
+        return [open_sharded(weights) if is_index else open_tensors(weights)]
+    check_weights(model, weights, allow_pickles=placement.allow_pickles)
+    with naming(model, weights):
+        return pickled_parts(weights)
+
+
+def _read(
+    model: Path,
+    parts: Sequence[_Source],
+    placement: Placement,
+    dtype: torch.dtype | Formats,
+    progress: Progress,
+) -> Weights:
+    """All tensors of a network; of its pickles only one is converted at a time."""
+    read: Weights = {}
+    before, total = 0, _size(parts)
+    for part in parts:
+        size = _size([part])
+        heard = _span(progress, before, size, total)
+        with _opened(model, part, placement) as file:
+            read |= read_tensors(
+                file, file.entries, placement.device, dtype, heard, placement.on_read
+            )
+        before += size
+    return read
+
+
+@contextmanager
+def _opened(model: Path, part: _Source, placement: Placement) -> Iterator[TensorFile]:
+    if isinstance(part, TensorFile):
+        yield part
+        return
+    with naming(model, part), converted_checkpoint(part, allowed=placement.allow_pickles) as file:
+        yield file
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -205,10 +241,18 @@ def _json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _size(file: TensorFile) -> int:
-    return sum(entry.end - entry.start for entry in file.entries.values())
+def _size(parts: Sequence[_Source]) -> int:
+    """Bytes to read; of a pickle those of its file, which are hardly more."""
+    files = [part for part in parts if isinstance(part, TensorFile)]
+    pickles = [part for part in parts if isinstance(part, Path)]
+    entries = [entry for file in files for entry in file.entries.values()]
+    return sum(entry.end - entry.start for entry in entries) + sum(map(_file_size, pickles))
 
 
-def _span(progress: Progress, before: int, sizes: Mapping[str, int], name: str) -> Progress:
-    total = sum(sizes.values()) or 1
-    return lambda done: progress((before + done * sizes[name]) / total)
+def _file_size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _span(progress: Progress, before: int, size: int, total: int) -> Progress:
+    """What hears a part of `size` of `total` bytes, after `before` bytes."""
+    return lambda done: progress((before + done * size) / (total or 1))

@@ -65,6 +65,7 @@ def _read_checkpoint(
         placement.device,
         _formats(placement, spec.family),
         lambda done: progress(done * share),
+        placement.on_read,
     )
     try:
         return Blueprint(

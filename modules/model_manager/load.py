@@ -21,10 +21,17 @@ from modules.model_manager.diffusers_folder import (
     read_diffusers_folder,
     read_folder_vae,
 )
+from modules.model_manager.folder_files import (
+    NETWORKS,
+    find_weights,
+    is_pickled,
+    pickled_parts,
+)
 from modules.model_manager.fp8 import is_wanted, widen_on_use
 from modules.model_manager.ldm_file import read_ldm_checkpoint, read_ldm_vae
+from modules.model_manager.origin import Origin
 from modules.model_manager.probe import probe_prediction
-from modules.model_manager.tensor_file import Progress, open_tensors
+from modules.model_manager.tensor_file import Progress, open_sharded, open_tensors
 from modules.pipelines.sd import StableDiffusion
 
 log = logging.getLogger(__name__)
@@ -48,10 +55,14 @@ def load_checkpoint(
     settings of these names. Raises ModelError naming the file.
     """
     started = time.perf_counter()
-    placement = Placement(torch.device(device), dtype, vae_dtype or dtype, fp8, allow_pickles)
+    origin = Origin()
+    placement = Placement(
+        torch.device(device), dtype, vae_dtype or dtype, fp8, allow_pickles, origin.note
+    )
     blueprint = _read(path, placement, vae, progress or _silent)
     check_latents(vae or path, blueprint.vae, blueprint.spec)
     pipeline = build(blueprint)
+    pipeline.origin = origin
     if is_wanted(fp8, pipeline.spec.family):
         widen_on_use(pipeline.networks.unet)
     if blueprint.spec.prediction is None:
@@ -83,16 +94,20 @@ def read_vae(
 def size_in_memory(path: Path, dtype: torch.dtype) -> int:
     """Bytes that the tensors of a checkpoint or diffusers folder take in `dtype`.
 
-    0 where `path` is something else. Raises ModelError where a file cannot be read.
+    Of pickles the bytes of their files. 0 where `path` is something else. Raises ModelError where
+    a file cannot be read.
     """
-    files = path.glob("*/*.safetensors") if path.is_dir() else [path]
-    shapes = (
-        entry.shape
-        for file in files
-        if file.suffix.lower() == ".safetensors"
-        for entry in open_tensors(file).entries.values()
-    )
-    return sum(math.prod(shape) for shape in shapes) * dtype.itemsize
+    if path.is_dir():
+        found = [find_weights(path / network) for network in NETWORKS]
+        return sum(_weights_size(weights, dtype) for weights in found if weights is not None)
+    return _weights_size(path, dtype) if path.suffix.lower() in (".safetensors", *PICKLES) else 0
+
+
+def _weights_size(weights: Path, dtype: torch.dtype) -> int:
+    if is_pickled(weights):
+        return sum(part.stat().st_size for part in pickled_parts(weights) if part.is_file())
+    file = open_sharded(weights) if weights.suffix == ".json" else open_tensors(weights)
+    return sum(math.prod(entry.shape) for entry in file.entries.values()) * dtype.itemsize
 
 
 def _read(path: Path, placement: Placement, vae: Path | None, progress: Progress) -> Blueprint:

@@ -162,9 +162,10 @@ class ModelManager:
 
         NotFound for unknown names, ModelError for files that are damaged or of another kind.
         """
-        path = self.resolve(choice).checkpoint.path
+        resolved = self.resolve(choice)
+        path, allowed = resolved.checkpoint.path, self._settings()["allow_pickles"]
         if self._cache.get(path) is None:
-            check_checkpoint(path, allow_pickles=self._settings()["allow_pickles"])
+            check_checkpoint(path, allow_pickles=allowed, own_vae=resolved.vae is None)
 
     def preload(
         self, choice: ModelChoice, on_failed: Callable[[], object] = lambda: None

@@ -121,7 +121,7 @@ class Networks:
     def wearing(self, pipeline: StableDiffusion) -> Iterator[Wearing]:
         """Inside, the model wears what `Wearing.change` says; behind it, it is what it was.
 
-        Bit for bit: its own weights are never written to.
+        Bit for bit. Raises ModelError where its file changed meanwhile and is needed for that.
         """
         wearing = Wearing(self, pipeline)
         try:

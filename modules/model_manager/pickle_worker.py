@@ -8,6 +8,7 @@ object: {} or {"error": words}. Imports nothing of Easel, so that nothing of it 
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 import re
@@ -118,7 +119,8 @@ def reason(error: Exception) -> str:
     named = re.search(r"(?:Unsupported global|Unsupported class|GLOBAL) (\S+)", str(error))
     if named:
         return f"holds code ({named[1].strip(':,.')}), which was not run, so it is not loaded."
-    if isinstance(error, OSError):
+    # torch seeks to before the beginning of a short file that was cut off
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:
         return f"cannot be read ({error.strerror or error})."
     return "is no pickle of tensors, or is damaged."
 

@@ -29,12 +29,19 @@ log = logging.getLogger(__name__)
 
 __all__ = [
     "Entry",
+    "FileStamp",
     "Formats",
+    "Loaded",
+    "OnRead",
     "Progress",
+    "Reader",
+    "Row",
     "TensorFile",
+    "huge_pages",
     "open_sharded",
     "open_tensors",
     "read_tensors",
+    "stamp_of_open",
 ]
 
 Formats = Callable[[str, Entry], torch.dtype | None]
@@ -42,6 +49,9 @@ Formats = Callable[[str, Entry], torch.dtype | None]
 
 Progress = Callable[[float], None]
 """Called with the fraction 0..1 of a load that is done; from the loading thread."""
+
+FileStamp = tuple[int, int, int]
+"""Size, time of change in ns, and number of a file; another one is another file."""
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
@@ -65,12 +75,13 @@ def read_tensors(
     device: torch.device,
     dtype: torch.dtype | Formats | None = None,
     progress: Progress | None = None,
+    on_read: OnRead | None = None,
 ) -> dict[str, torch.Tensor]:
     """Read `names` in the order in which they lie on the disk.
 
     Floating tensors become `dtype` (their own where None), integers stay; all lie on `device`.
-    Values that are no numbers are kept, and a warning names their tensors. Raises ModelError
-    where the file ends early or has gone.
+    Values that are no numbers are kept, and a warning names their tensors. `on_read` hears where
+    the tensors lie, if that is in RAM. Raises ModelError where the file ends early or has gone.
     """
     rows = [_row(name, file.entries[name], dtype) for name in names]
     rows.sort(key=lambda row: (str(row.entry.path), row.entry.start))
@@ -84,6 +95,9 @@ def read_tensors(
         raise ModelError(file.path, f"cannot be read ({error.strerror or error}).") from error
     result = {name: tensor for part in parts for name, tensor in part.tensors.items()}
     _warn_of(file.path, [name for part in parts for name in part.unusable])
+    if on_read is not None and work.places:
+        stamps = {path: stamp for part in parts for path, stamp in part.stamps.items()}
+        on_read(Loaded(rows, work.places, stamps))
     return result
 
 
@@ -103,7 +117,7 @@ _ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """One tensor to be read, and the format that it gets."""
 
     name: str
@@ -122,24 +136,42 @@ class _Row:
         return math.prod(self.entry.shape) * self.wanted.itemsize
 
 
-def _row(name: str, entry: Entry, dtype: torch.dtype | Formats | None) -> _Row:
+def _row(name: str, entry: Entry, dtype: torch.dtype | Formats | None) -> Row:
     stored = DTYPES[entry.dtype]
     if callable(dtype):
         dtype = dtype(name, entry)
     is_cast = dtype is not None and stored.is_floating_point
-    return _Row(name, entry, stored, dtype if is_cast and dtype is not None else stored)
+    return Row(name, entry, stored, dtype if is_cast and dtype is not None else stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one reading put into RAM: each row's memory by name, and the files as they were."""
+
+    rows: Sequence[Row]
+    places: Mapping[str, torch.Tensor]
+    stamps: Mapping[Path, FileStamp]
+
+
+OnRead = Callable[[Loaded], None]
+
+
+def stamp_of_open(file: FileIO) -> FileStamp:
+    """Which file, and which state of it, is open."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 class _Sum:
     """Adds up what all threads have read, and tells it."""
 
-    def __init__(self, rows: Sequence[_Row], progress: Progress | None) -> None:
+    def __init__(self, rows: Sequence[Row], progress: Progress | None) -> None:
         self._total = sum(row.bytes for row in rows) or 1
         self._done = 0
         self._progress = progress
         self._lock = threading.Lock()
 
-    def add(self, row: _Row) -> None:
+    def add(self, row: Row) -> None:
         """A tensor is there."""
         with self._lock:
             self._done += row.bytes
@@ -153,6 +185,7 @@ class _Part:
 
     tensors: dict[str, torch.Tensor]
     unusable: list[str]
+    stamps: dict[Path, FileStamp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +196,25 @@ class _Work:
     places: Mapping[str, torch.Tensor]
     done: _Sum
 
-    def read(self, rows: Sequence[_Row]) -> _Part:
+    def read(self, rows: Sequence[Row]) -> _Part:
         """Read some tensors, in order. Raises OSError, and ModelError for a short file."""
-        reader, tensors = _Reader(), {}
+        reader, tensors, stamps = Reader(), {}, {}
         for path, group in itertools.groupby(rows, key=lambda row: row.entry.path):
             with path.open("rb", buffering=0) as opened:
+                stamps[path] = stamp_of_open(opened)
                 for row in group:
                     out = self.places[row.name] if self.places else reader.staging(row)
                     reader.read(opened, row, out)
                     tensors[row.name] = out.reshape(row.entry.shape).to(self.device)
                     self.done.add(row)
-        return _Part(tensors, reader.unusable)
+        return _Part(tensors, reader.unusable, stamps)
 
 
-def _shares(rows: Sequence[_Row], most: int) -> list[Sequence[_Row]]:
+def _shares(rows: Sequence[Row], most: int) -> list[Sequence[Row]]:
     """The rows cut into at most so many runs of about the same number of bytes."""
     total = sum(row.bytes for row in rows)
     count = max(1, min(most, total // _SHARE))
-    shares: list[list[_Row]] = [[] for _ in range(count)]
+    shares: list[list[Row]] = [[] for _ in range(count)]
     passed = 0
     for row in rows:
         shares[min(count - 1, passed * count // max(1, total))].append(row)
@@ -188,7 +222,7 @@ def _shares(rows: Sequence[_Row], most: int) -> list[Sequence[_Row]]:
     return [share for share in shares if share]
 
 
-class _Reader:
+class Reader:
     """Reads through small buffers that stay in the processor's cache."""
 
     def __init__(self) -> None:
@@ -198,15 +232,18 @@ class _Reader:
         self.unusable: list[str] = []
         """Names of tensors that hold values that are no numbers."""
 
-    def staging(self, row: _Row) -> torch.Tensor:
+    def staging(self, row: Row) -> torch.Tensor:
         """Room on the CPU for one tensor that goes elsewhere; valid until the next call."""
         if len(self._staging) < row.size:
             self._staging = torch.empty(row.size, dtype=torch.uint8)
         return self._staging[: row.size].view(row.wanted)
 
-    def read(self, file: FileIO, row: _Row, out: torch.Tensor) -> None:
-        """Fill `out` (1-D, on the CPU, in the wanted format) with the tensor of `row`."""
-        file.seek(row.entry.start)
+    def read(self, file: FileIO, row: Row, out: torch.Tensor, first: int = 0) -> None:
+        """Fill `out` (1-D, on the CPU, in the wanted format) with the tensor of `row`.
+
+        `first` is the number of the tensor that goes to the beginning of `out`.
+        """
+        file.seek(row.entry.start + first * row.stored.itemsize)
         is_usable = True
         for start in range(0, len(out), _CHUNK):
             piece = out[start : start + _CHUNK]
@@ -250,7 +287,7 @@ def _warn_of(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def _memory(rows: Sequence[_Row]) -> dict[str, torch.Tensor]:
+def _memory(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
     """Uninitialised 1-D tensors on the CPU for all rows, in one piece of memory.
 
     One piece because it is given back to the system whole, when the last of its tensors dies;
@@ -261,14 +298,15 @@ def _memory(rows: Sequence[_Row]) -> dict[str, torch.Tensor]:
     for row in rows:
         places.append(end)
         end += -(-row.size // _ALIGNMENT) * _ALIGNMENT
-    whole = _huge_pages(end)
+    whole = huge_pages(end)
     return {
         row.name: whole[place : place + row.size].view(row.wanted)
         for row, place in zip(rows, places, strict=True)
     }
 
 
-def _huge_pages(size: int) -> torch.Tensor:
+def huge_pages(size: int) -> torch.Tensor:
+    """Uninitialised memory, (size,) uint8, in huge pages where it is large and the system can."""
     if size < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(size, dtype=torch.uint8)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -277,7 +315,7 @@ def _huge_pages(size: int) -> torch.Tensor:
     return torch.frombuffer(memory, dtype=torch.uint8)
 
 
-def _fill(file: FileIO, row: _Row, buffer: torch.Tensor) -> None:
+def _fill(file: FileIO, row: Row, buffer: torch.Tensor) -> None:
     view = memoryview(buffer.numpy())  # type: ignore[arg-type]  # numpy arrays are buffers
     filled = 0
     while filled < len(view):

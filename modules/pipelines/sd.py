@@ -69,6 +69,10 @@ class StableDiffusion:
         self._decode_with: Code | None = None
         self.wardrobe: Wardrobe | None = None
         """What `model_manager.adapters` keeps for this model; gone when the model moves."""
+        self.origin: object = None
+        """Where `model_manager.origin` can read the weights again; None: nowhere."""
+        self.is_spoilt = False
+        """Whether its weights are no longer those of its file: load it again."""
 
     @property
     def device(self) -> torch.device:

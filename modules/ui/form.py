@@ -167,4 +167,4 @@ def make_component(parameter: Parameter, tab: str, app: App) -> Component:
             return gr.Checkbox(**common)
         case Radio(labels):
             return gr.Radio([(label, value) for value, label in enumerate(labels)], **common)
-    raise NotFound("widget", face.widget, ())
+    raise NotFound("widget", face.widget, None)

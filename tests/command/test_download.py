@@ -15,7 +15,16 @@ from modules.command.download import download
 from modules.downloads import KNOWN
 from modules.downloads.transfer import Transfer
 from modules.model_manager import Catalogue, Hashes
-from tests.downloads.hub_site import FULL, PIPELINE, HubSite, half, pipeline_files
+from tests.downloads.hub_site import (
+    CONFIGURATION,
+    FULL,
+    PICKLED,
+    PIPELINE,
+    HubSite,
+    half,
+    pickled_files,
+    pipeline_files,
+)
 from tests.downloads.web_site import LOCAL, Site, served
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +146,19 @@ def test_variant_and_revision_are_chosen(hub_site: HubSite, tmp_path: Path) -> N
     path = tmp_path / "models" / "Stable-diffusion" / "pipeline-fp16"
     assert (path / half(UNET)).read_bytes() == pipeline_files(10_000)[half(UNET)]
     assert not (path / UNET).exists()
+
+
+def test_pipeline_of_pickles_comes_where_they_are_allowed(
+    hub_site: HubSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub_site.put(PIPELINE, pickled_files())
+    arguments = [PIPELINE, "--yes", "--data-dir", str(tmp_path)]
+    assert download(arguments, transfer=TRANSFER, hub=hub_site.hub) == 1
+    assert "only taken when pickles are allowed" in capsys.readouterr().err
+    arguments.append("--allow-pickle")
+    assert download(arguments, transfer=TRANSFER, hub=hub_site.hub) == 0
+    there = files_in(tmp_path / "models" / "Stable-diffusion" / "pipeline")
+    assert there == {name: pickled_files()[name] for name in (*CONFIGURATION, *PICKLED)}
 
 
 @pytest.mark.parametrize(

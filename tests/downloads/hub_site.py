@@ -103,6 +103,20 @@ FULL = CONFIGURATION | set(WEIGHTS)
 """What Easel fetches of it."""
 
 
+PICKLED = (
+    "vae/diffusion_pytorch_model.bin",
+    "text_encoder/pytorch_model.bin",
+    "unet/diffusion_pytorch_model.bin",
+)
+"""The same networks as pickles."""
+
+
+def pickled_files() -> dict[str, bytes]:
+    """A repository of which only pickles were saved."""
+    files = {name: data for name, data in pipeline_files().items() if "safetensors" not in name}
+    return files | {name: b"PK\x03\x04 of " + name.encode() for name in PICKLED}
+
+
 def half(name: str) -> str:
     """The name of a weights file in half precision."""
     return name.replace(".safetensors", ".fp16.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,16 @@ from modules.downloads.folder_transfer import FolderTransfer
 from modules.downloads.lookup import look
 from modules.downloads.source import Folder
 from modules.downloads.transfer import Transfer
-from tests.downloads.hub_site import FULL, PIPELINE, WEIGHTS, HubSite, pipeline_files
+from tests.downloads.hub_site import (
+    CONFIGURATION,
+    FULL,
+    PICKLED,
+    PIPELINE,
+    WEIGHTS,
+    HubSite,
+    pickled_files,
+    pipeline_files,
+)
 from tests.downloads.web_site import Site
 
 VAE, TEXT, UNET = WEIGHTS
@@ -66,6 +76,53 @@ def test_all_files_come_with_one_progress(begin: Begin, site: Site) -> None:
     assert seen == sorted(seen)
     assert {total for _, total in seen} == {begun.folder.size}
     assert seen[-1] == (begun.folder.size, begun.folder.size)
+
+
+def begin_pickled(
+    hub_site: HubSite, transfer: Transfer, staging: Path, files: dict[str, bytes]
+) -> FolderTransfer:
+    hub_site.put(PIPELINE, files)
+    source = look(PIPELINE, pickles=True, hub=hub_site.hub)
+    folder = source.file(None)
+    assert isinstance(folder, Folder)
+    return FolderTransfer(transfer, source, folder, staging)
+
+
+def test_pickles_come_as_they_are(hub_site: HubSite, transfer: Transfer, tmp_path: Path) -> None:
+    files = pickled_files()
+    begun = begin_pickled(hub_site, transfer, tmp_path / "x.part", files)
+    fetch(begun)
+    assert there(begun) == {name: files[name] for name in (*CONFIGURATION, *PICKLED)}
+
+
+def sharded(named: str) -> dict[str, bytes]:
+    """A repository whose unet is two pickles, and an index that names one file."""
+    files, stem = pickled_files(), PICKLED[2].removesuffix(".bin")
+    del files[PICKLED[2]]
+    files |= {f"{stem}-0000{i}-of-00002.bin": b"PK\x03\x04" for i in (1, 2)}
+    index = json.dumps({"weight_map": {"w": f"diffusion_pytorch_model-{named}.bin"}})
+    return files | {f"{stem}.bin.index.json": index.encode()}
+
+
+def test_pickled_shards_come_with_their_index(
+    hub_site: HubSite, transfer: Transfer, tmp_path: Path
+) -> None:
+    files = sharded("00002-of-00002")
+    begun = begin_pickled(hub_site, transfer, tmp_path / "x.part", files)
+    fetch(begun)
+    weights = {name for name in files if name.startswith("unet/diff")}
+    assert len(weights) == 3
+    expected = {*CONFIGURATION, *PICKLED[:2], *weights}
+    assert there(begun) == {name: files[name] for name in expected}
+
+
+def test_index_of_pickles_that_names_another_file_is_thrown_away(
+    hub_site: HubSite, transfer: Transfer, tmp_path: Path
+) -> None:
+    begun = begin_pickled(hub_site, transfer, tmp_path / "x.part", sharded("00003-of-00003"))
+    with pytest.raises(ModelError, match=r"names .*-00003-of-00003\.bin, which is not there"):
+        fetch(begun)
+    assert not begun.staging.exists()
 
 
 def test_lost_connection_is_taken_up_within_the_file(

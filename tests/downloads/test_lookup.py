@@ -13,7 +13,16 @@ from modules.downloads.hub import Hub
 from modules.downloads.known import KNOWN
 from modules.downloads.lookup import look
 from modules.downloads.source import Folder, Source, safe_name
-from tests.downloads.hub_site import COMMIT, FULL, PIPELINE, HubSite, pipeline_files
+from tests.downloads.hub_site import (
+    COMMIT,
+    CONFIGURATION,
+    FULL,
+    PICKLED,
+    PIPELINE,
+    HubSite,
+    pickled_files,
+    pipeline_files,
+)
 from tests.downloads.web_site import LOCAL, Site
 
 OFFICIAL = Hub()
@@ -112,6 +121,21 @@ def test_pipeline_that_cannot_be_read_says_why(hub_site: HubSite) -> None:
     put(hub_site, "me/flow", "model_index.json", "transformer/config.json")
     with pytest.raises(BadInput, match="me/flow' cannot be used; .* no unet and vae"):
         find(hub_site, "me/flow")
+
+
+def test_pipeline_of_pickles_is_offered_only_where_allowed(hub_site: HubSite) -> None:
+    hub_site.put(PIPELINE, pickled_files())
+    words = r"me/pipeline' cannot be used; its text_encoder has only \.bin .*allow_pickles in"
+    with pytest.raises(BadInput, match=words):
+        find(hub_site, PIPELINE)
+    folder = find(hub_site, PIPELINE, pickles=True).file(None)
+    assert isinstance(folder, Folder) and folder.has_checksum
+    assert {file.name for file in folder.files} == CONFIGURATION | set(PICKLED)
+
+
+def test_unknown_repository_is_one_sentence(hub_site: HubSite) -> None:
+    with pytest.raises(NotFound, match=r"^Unknown repository of the hub 'me/gone'\.$"):
+        find(hub_site, "me/gone")
 
 
 @pytest.mark.parametrize("revision", ["v2", "refs/pr/1"])

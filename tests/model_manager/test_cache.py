@@ -26,6 +26,7 @@ class Box:
     device: torch.device = ACCELERATOR
     spare_bytes: int = 0
     """Counted in size_bytes too."""
+    is_spoilt: bool = False
 
     def shed(self) -> None:
         self.size_bytes -= self.spare_bytes

@@ -130,6 +130,18 @@ def test_folder_that_is_still_being_written_is_not_listed(root: Path, hashes: Ha
     assert titles(Catalogue([root], hashes)) == before
 
 
+def test_folder_of_pickles_is_listed_as_any_other(tmp_path: Path, hashes: Hashes) -> None:
+    touch(tmp_path, "sd/tale/unet/diffusion_pytorch_model.bin", "sd/tale/vae/x.bin")
+    touch(tmp_path, "sd/tale/model_index.json")
+    (tmp_path / "sd" / "tale" / "unet" / "config.json").write_text(
+        '{"sample_size": 96, "in_channels": 8}'
+    )
+    (found,) = Catalogue([tmp_path / "sd"], hashes).checkpoints()
+    assert (found.title, found.name, found.model_name) == ("tale", "tale", "tale")
+    assert (found.native_size, found.is_edit_model, found.hash) == (768, True, None)
+    assert found.suggestion is None
+
+
 def test_several_folders_and_a_single_file(root: Path, tmp_path: Path, hashes: Hashes) -> None:
     touch(tmp_path, "second/b.safetensors", "lone/c.safetensors")
     lone = tmp_path / "lone" / "c.safetensors"

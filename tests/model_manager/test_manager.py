@@ -113,6 +113,16 @@ def test_vae_is_chosen_by_name_and_given_back(manager: ModelManager) -> None:
         assert torch.equal(model.decode(latent), own)
 
 
+def test_check_of_a_pickled_vae_asks_whether_it_is_used(root: Path, manager: ModelManager) -> None:
+    for name in ("model_index.json", "vae/diffusion_pytorch_model.bin"):
+        (root / "tale" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "tale" / name).write_bytes(b"")
+    manager.catalogue.refresh()
+    with pytest.raises(ModelError, match=r"tale: vae/diffusion_pytorch_model\.bin is a pickle"):
+        manager.check(ModelChoice("tale"))
+    manager.check(ModelChoice("tale", "othervae"))
+
+
 def test_unknown_names_are_not_found(manager: ModelManager) -> None:
     with pytest.raises(NotFound, match="checkpoint"), manager.use(ModelChoice("nope")):
         pass

@@ -97,6 +97,15 @@ def test_damaged_pickle_says_so(tmp_path: Path, content: bytes) -> None:
         read_pickle(path, allowed=True)
 
 
+@pytest.mark.parametrize("length", [30, 5_000, 100_000])
+def test_pickle_that_was_cut_off_says_so(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"w": torch.ones(50_000)}, path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ModelError, match=r"a\.ckpt: is no pickle of tensors, or is damaged"):
+        read_pickle(path, allowed=True)
+
+
 def test_missing_file_and_no_tensors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         read_pickle(tmp_path / "none.pt", allowed=True)

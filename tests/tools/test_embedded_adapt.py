@@ -5,7 +5,7 @@ import torch
 
 from tools.embedded_model.adapt import LORA_LAYERS, PAPER, LowRank, blueprint
 from tools.embedded_model.block_pca import build_vae
-from tools.embedded_model.clip import build_clip, to_open_clip
+from tools.embedded_model.clip import Towers, build_clip, to_open_clip
 from tools.embedded_model.clip_data import augment
 from tools.embedded_model.decoders import build_tiny, colour_matrix, fold_colours, vivid
 from tools.embedded_model.text import END_TOKEN, START_TOKEN, TOKENS, build_text_model
@@ -24,6 +24,16 @@ def test_open_clip_reads_the_same_from_the_text_tower() -> None:
     wanted = text(input_ids=ids).pooler_output @ clip.text_projection
     # Two implementations of one tower in float32.
     assert torch.allclose(clip.encode_text(ids), wanted, atol=1e-4)
+
+
+def test_towers_come_back_as_they_were_kept() -> None:
+    torch.manual_seed(0)
+    first, second = (Towers(build_clip(), build_text_model()) for _ in range(2))
+    second.take(first.weights())
+    for one, two in zip(first.trained(), second.trained(), strict=True):
+        assert torch.equal(one, two)
+    names = {name for name, weight in first.text.named_parameters() if weight.requires_grad}
+    assert names and not any("token_embedding" in name for name in names)
 
 
 def test_augmented_pictures_stay_in_range_and_differ() -> None:

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tools.embedded_model.block_pca import SCALING_FACTOR, build_vae, fit_block_pca, write_encoder
+from tools.embedded_model.block_pca import (
+    SCALING_FACTOR,
+    build_vae,
+    fit_block_pca,
+    read_encoder,
+    write_encoder,
+)
 
 # Float32 rounding through 13 layers whose norms are pinned by channels of ±512.
 ENCODER_TOLERANCE = 1e-3
@@ -47,3 +53,12 @@ def test_pca_decodes_flat_pictures_exactly_when_they_were_fitted() -> None:
     pca = fit_block_pca(flat + np.minimum(noise, 255 - flat))
     tensor = torch.from_numpy(flat.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert torch.allclose(pca.decode(pca.encode(tensor)), tensor, atol=0.05)
+
+
+def test_encoder_is_read_back_as_it_was_written(images: np.ndarray) -> None:
+    pca = fit_block_pca(images)
+    vae = build_vae()
+    write_encoder(vae, pca)
+    found = read_encoder(vae)
+    assert torch.equal(found.weight, pca.weight)
+    assert torch.equal(found.bias, pca.bias)

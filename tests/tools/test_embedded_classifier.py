@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.embedded_model import classifier
+from tools.embedded_model import classifier, counter
 from tools.embedded_model.classifier import (
     CANVASES_PX,
     Classifier,
@@ -16,7 +16,8 @@ from tools.embedded_model.classifier import (
     paint_looks,
 )
 from tools.embedded_model.clip_data import LOOKS, Pool, augment
-from tools.embedded_model.concepts import CONCEPTS
+from tools.embedded_model.concepts import CONCEPTS, STYLES
+from tools.embedded_model.counter import NUMBERS, numbers, paint_numbers
 from tools.embedded_model.data import Picture
 from tools.embedded_model.scenes import Part, Scene, draw_single
 
@@ -113,3 +114,23 @@ def test_a_state_of_other_concepts_is_not_resumed(tmp_path: Path) -> None:
 def fresh() -> Classifier:
     torch.manual_seed(0)
     return Classifier()
+
+
+def test_counter_learns_from_every_drawing_in_every_number() -> None:
+    drawings = {(3, style): drawing(CONCEPTS[3].code) for style in range(len(STYLES))}
+    pictures, labels = paint_numbers(drawings, [3], seed=0)
+    assert len(pictures) == len(labels) == len(STYLES) * len(NUMBERS) * counter.LOOKS
+    assert labels.bincount().tolist() == [len(STYLES) * counter.LOOKS] * len(NUMBERS)
+    white = (pictures.float().mean((1, 2, 3)) == 255).sum()
+    assert int(white) == 0
+
+
+def test_numbers_are_those_of_the_likeliest_class() -> None:
+    model = Classifier(len(NUMBERS)).eval()
+    last = model.head[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.0, 0.0, 1.0, 0.0]))
+    found = numbers(model, np.zeros((2, 128, 192, 3), np.uint8))
+    assert found.tolist() == [NUMBERS[2]] * 2

@@ -5,17 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from tools.embedded_model.captions import caption
+from tools.embedded_model.captions import caption, plural
+from tools.embedded_model.clip_data import Composer, counted_scenes, ordered_scenes
 from tools.embedded_model.concepts import (
     COLOURS,
     CONCEPTS,
+    COUNTS,
     STYLES,
     TINTS,
+    is_count_held_out,
     is_ground_held_out,
     is_pair_held_out,
     is_tint_held_out,
 )
+from tools.embedded_model.data import Picture
 from tools.embedded_model.latents import WEIGHTS_FILE, read_weights
 from tools.embedded_model.scenes import (
     ALIGNED_SHARE,
@@ -24,6 +29,7 @@ from tools.embedded_model.scenes import (
     Part,
     Scene,
     draw_scene,
+    draw_several,
     paint_scene,
 )
 
@@ -81,9 +87,12 @@ def test_nothing_held_out_is_drawn() -> None:
                 shown.concept, drawn.background
             )
             assert shown.tint is None or shown.tint != drawn.background
-        if len(drawn.parts) == 2:
+        if drawn.is_counted:
+            assert not is_count_held_out(drawn.parts[0].concept, len(drawn.parts))
+            assert len({(shown.concept, shown.tint, shown.size_px) for shown in drawn.parts}) == 1
+        elif len(drawn.parts) == 2:
             assert not is_pair_held_out(drawn.parts[0].concept, drawn.parts[1].concept)
-    assert kinds == {1, 2}
+    assert kinds == {1, 2, 3, 4}
 
 
 def test_held_out_combinations_exist_for_every_colour() -> None:
@@ -95,12 +104,81 @@ def test_held_out_combinations_exist_for_every_colour() -> None:
 def test_a_row_puts_the_first_part_left() -> None:
     random = np.random.default_rng(3)
     rows = [draw_scene((192, 128), EVEN, random) for _ in range(2000)]
-    pairs = [drawn for drawn in rows if len(drawn.parts) == 2]
+    pairs = [drawn for drawn in rows if len(drawn.parts) == 2 and not drawn.is_counted]
     assert pairs
     for drawn in pairs:
         first, second = drawn.parts
         assert drawn.place == "left"
         assert first.left_px + first.size_px / 2 < 96 < second.left_px + second.size_px / 2
+
+
+@pytest.mark.parametrize("canvas", [(128, 128), (192, 128), (128, 192), (96, 96)])
+@pytest.mark.parametrize("count", COUNTS)
+def test_counted_parts_do_not_overlap(canvas: tuple[int, int], count: int) -> None:
+    drawn = draw_several(canvas, 5, count, np.random.default_rng(count), is_aligned=True)
+    assert len(drawn.parts) == count and drawn.is_counted
+    taken = np.zeros((canvas[1], canvas[0]), int)
+    for shown in drawn.parts:
+        rows = slice(shown.top_px, shown.top_px + shown.size_px)
+        taken[rows, shown.left_px : shown.left_px + shown.size_px] += 1
+    assert taken.max() == 1
+    assert taken.sum() == count * drawn.parts[0].size_px ** 2
+
+
+def test_captions_of_several_say_the_number() -> None:
+    parts = [part(0, "blue", left_px=64 * k) for k in range(2)]
+    texts = [text for text in texts_of(scene(*parts)) if text]
+    assert texts and all("two blue cats" in text for text in texts)
+    one = scene(part(0))
+    assert not any("cats" in text or "kittens" in text for text in texts_of(one))
+
+
+@pytest.mark.parametrize(
+    ("one", "several"),
+    [
+        ("red car", "red cars"),
+        ("slice of pizza", "slices of pizza"),
+        ("face with sunglasses", "faces with sunglasses"),
+        ("cherry", "cherries"),
+        ("monkey", "monkeys"),
+        ("bus", "buses"),
+        ("glasses", "glasses"),
+        ("fox", "foxes"),
+        ("mouse", "mice"),
+        ("sheep", "sheep"),
+    ],
+)
+def test_plural(one: str, several: str) -> None:
+    assert plural(one) == several
+
+
+def test_exact_captions_always_say_the_order() -> None:
+    random = np.random.default_rng(0)
+    pair = scene(part(0), part(1, left_px=64), place="left")
+    texts = {caption(pair, STYLES[1], random, is_exact=True) for _ in range(200)}
+    assert all("left of" in text or "right of" in text for text in texts)
+
+
+def test_compositions_differ_in_order_and_number_alone() -> None:
+    random = np.random.default_rng(0)
+    straight, turned = ordered_scenes(3, 7, random)
+    assert [shown.concept for shown in straight.parts] == [3, 7]
+    assert [shown.concept for shown in turned.parts] == [7, 3]
+    assert straight.place == turned.place
+    counted = counted_scenes(3, COUNTS, random)
+    assert [len(drawn.parts) for drawn in counted] == [1, *COUNTS]
+    assert {shown.concept for drawn in counted for shown in drawn.parts} == {3}
+
+
+def test_composer_leaves_out_what_is_held_out() -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (128, 128, 4), np.uint8)
+    picture = Picture("1f431", "cat", "flat", rgba)
+    keys = [(c, s) for c in range(len(CONCEPTS)) for s in range(len(STYLES))]
+    composer = Composer(dict.fromkeys(keys, picture))
+    pictures, captions = composer.draw(64, np.random.default_rng(1))
+    assert pictures.shape[1:] == (3, 64, 64) and pictures.dtype == torch.uint8
+    assert 32 < len(pictures) == len(captions) <= 64
+    assert all(captions)
 
 
 def test_paint_scene_paints_each_part_in_its_place() -> None:

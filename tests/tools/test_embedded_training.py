@@ -65,6 +65,17 @@ def test_training_resumes_where_it_stopped() -> None:
         assert torch.allclose(first, second, atol=1e-6)
 
 
+def test_a_new_plan_begins_from_given_weights() -> None:
+    plan = Plan(minutes=1, batch=1, rate=0.01)
+    module = nn.Linear(40, 40)
+    training = MixedTraining(module, plan, torch.device("cpu"))
+    given = {name: torch.full_like(p, 0.5) for name, p in nn.Linear(40, 40).named_parameters()}
+    training.begin_from(given)
+    assert (training.steps, training.seconds) == (0, 0.0)
+    for weights in (training.masters, training.averages, list(module.parameters())):
+        assert all(torch.equal(w.float(), torch.full_like(w.float(), 0.5)) for w in weights)
+
+
 def test_averaged_weights_are_lent_and_taken_back() -> None:
     module = nn.Linear(40, 40)
     training = MixedTraining(module, Plan(minutes=1, batch=1, rate=0.1), torch.device("cpu"))

@@ -103,6 +103,19 @@ def write_encoder(vae: AutoencoderKL, pca: BlockPca) -> None:
     _write_output(vae)
 
 
+@torch.no_grad()
+def read_encoder(vae: AutoencoderKL) -> BlockPca:
+    """What `write_encoder` wrote into this autoencoder, as exactly as its weights hold it."""
+    conv = vae.encoder.down_blocks[2].downsamplers[0].conv
+    kernel = torch.zeros(LATENT_CHANNELS, 3, BLOCK_PX, BLOCK_PX)
+    for source in range(48):
+        colour, row, column = _place_of(source)
+        kernel[:, colour, row::4, column::4] = conv.weight[
+            :LATENT_CHANNELS, source, :2, :2
+        ].detach()
+    return BlockPca(kernel.flatten(1), _bias(conv)[:LATENT_CHANNELS].clone())
+
+
 def _zero(layer: nn.Conv2d | nn.Linear) -> None:
     layer.weight.zero_()
     _bias(layer).zero_()
@@ -132,12 +145,16 @@ def _project(conv: nn.Conv2d, pca: BlockPca) -> None:
     _zero(conv)
     kernel = pca.weight.view(LATENT_CHANNELS, 3, BLOCK_PX, BLOCK_PX)
     for source in range(48):
-        colour, first, second = source // 16, source // 4 % 4, source % 4
-        # A pixel's row within 4: the first halving gives bit 0, the second bit 1.
-        row = first // 2 + 2 * (second // 2)
-        column = first % 2 + 2 * (second % 2)
+        colour, row, column = _place_of(source)
         conv.weight[:LATENT_CHANNELS, source, :2, :2] = kernel[:, colour, row::4, column::4]
     _bias(conv)[:LATENT_CHANNELS] = pca.bias
+
+
+def _place_of(source: int) -> tuple[int, int, int]:
+    """(colour, row, column) within 4×4 pixels of a channel after both halvings."""
+    colour, first, second = source // 16, source // 4 % 4, source % 4
+    # A pixel's row within 4: the first halving gives bit 0, the second bit 1.
+    return colour, first // 2 + 2 * (second // 2), first % 2 + 2 * (second % 2)
 
 
 def _pin(conv: nn.Conv2d) -> None:

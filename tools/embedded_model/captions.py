@@ -21,36 +21,50 @@ PLACE_WORDS = {
     "top": (" at the top", " on the upper side"),
     "bottom": (" at the bottom", " on the lower side"),
 }
-# Ways to say that {0} stands left of {1}, or above it.
-PAIR_FORMS = {
-    "left": (
-        "a {0} and a {1}",
-        "a {0} and a {1}",
-        "a {0} and a {1}",
-        "a {1} and a {0}",
-        "a {0} left of a {1}",
-        "a {0} to the left of a {1}",
-        "a {1} right of a {0}",
-        "a {0} next to a {1}",
-    ),
+# Ways to say that {0} and {1} are there, and that {0} stands left of {1}, or above it.
+LOOSE_FORMS = {
+    "left": ("a {0} and a {1}",) * 3 + ("a {1} and a {0}", "a {0} next to a {1}"),
+    "top": ("a {0} and a {1}", "a {1} and a {0}"),
+}
+ORDER_FORMS = {
+    "left": ("a {0} left of a {1}", "a {0} to the left of a {1}", "a {1} right of a {0}"),
     "top": (
-        "a {0} and a {1}",
-        "a {1} and a {0}",
         "a {0} above a {1}",
         "a {0} above a {1}",
         "a {1} below a {0}",
         "a {0} on top of a {1}",
     ),
 }
+NUMBERS = {2: "two", 3: "three", 4: "four"}
+COUNT_PREFIXES = ("",) * 8 + ("a picture of ", "an emoji of ")
+IRREGULAR = {
+    "mouse": "mice",
+    "snowman": "snowmen",
+    "leaf": "leaves",
+    "loaf": "loaves",
+    "tomato": "tomatoes",
+    "volcano": "volcanoes",
+}
+UNCHANGED = frozenset({"sheep", "fish", "broccoli", "corn", "fire", "lightning", "dice"})
 
 
-def caption(scene: Scene, style: Style, random: np.random.Generator) -> str:
-    """Say in words what the scene shows; empty in a tenth of the cases, so that CFG works."""
-    if random.random() < CAPTION_DROPOUT:
+def caption(
+    scene: Scene, style: Style, random: np.random.Generator, *, is_exact: bool = False
+) -> str:
+    """Say in words what the scene shows; empty in a tenth of the cases, so that CFG works.
+
+    `is_exact`: never empty, and the order of two things is always said.
+    """
+    if not is_exact and random.random() < CAPTION_DROPOUT:
         return ""
     subjects = [_subject(part, random) for part in scene.parts]
-    if len(subjects) == 2 and scene.place is not None:
-        text = _pick(PAIR_FORMS[scene.place], random).format(*subjects)
+    if scene.is_counted:
+        text = _pick(COUNT_PREFIXES, random) + f"{NUMBERS[len(subjects)]} {plural(subjects[0])}"
+    elif len(subjects) == 2 and scene.place is not None:
+        forms = ORDER_FORMS[scene.place]
+        if not is_exact:
+            forms += LOOSE_FORMS[scene.place]
+        text = _pick(forms, random).format(*subjects)
     else:
         size = _pick(SMALL_WORDS, random) if scene.is_small else ""
         text = _pick(PREFIXES, random) + size + subjects[0] + _place_words(scene.place, random)
@@ -58,6 +72,32 @@ def caption(scene: Scene, style: Style, random: np.random.Generator) -> str:
     random.shuffle(parts)
     text += "".join(parts) + _pick(SUFFIXES, random)
     return ARTICLE.sub("an ", text)
+
+
+def plural(words: str) -> str:
+    """Several of what `words` name.
+
+    >>> plural("red car"), plural("slice of pizza"), plural("cherry"), plural("glasses")
+    ('red cars', 'slices of pizza', 'cherries', 'glasses')
+    """
+    head, link, rest = words, "", ""
+    for link in (" of ", " with "):
+        head, link, rest = words.partition(link)
+        if link:
+            break
+    before, space, noun = head.rpartition(" ")
+    return f"{before}{space}{_plural_noun(noun)}{link}{rest}"
+
+
+def _plural_noun(noun: str) -> str:
+    if noun in IRREGULAR:
+        return IRREGULAR[noun]
+    is_plural = noun.endswith("s") and not noun.endswith(("ss", "us"))
+    if is_plural or noun in UNCHANGED:
+        return noun
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def _subject(part: Part, random: np.random.Generator) -> str:

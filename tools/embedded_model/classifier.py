@@ -42,9 +42,9 @@ PARTIAL_FILE = "classifier-partial.pt"
 
 
 class Classifier(nn.Module):
-    """(B, 3, 64, 64) in [-1, 1] → logits (B, concepts)."""
+    """(B, 3, 64, 64) in [-1, 1] → logits (B, classes), one for each concept by default."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = len(CONCEPTS)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(WIDTHS):
@@ -52,10 +52,10 @@ class Classifier(nn.Module):
             layers += [nn.ReLU(), nn.Conv2d(wide, wide, 3, padding=1), nn.BatchNorm2d(wide)]
             layers += [nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(2), nn.Flatten())
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(4 * WIDTHS[-1], len(CONCEPTS)))
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(4 * WIDTHS[-1], classes))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits over `CONCEPTS`."""
+        """Logits of each class."""
         logits: Tensor = self.head(self.body(images))
         return logits
 
@@ -67,7 +67,7 @@ def ensure_classifier(cache: Path) -> tuple[Classifier, float]:
     """
     path, model = cache / FILE, Classifier()
     state = torch.load(path) if path.is_file() else {}
-    if not _is_fitting(state):
+    if not is_fitting(state):
         started = time.monotonic()
         pool = ensure_pool(cache)
         looks = paint_looks(read_pack(ensure_pack(cache)), held_out_scenes(pool))
@@ -75,7 +75,7 @@ def ensure_classifier(cache: Path) -> tuple[Classifier, float]:
         model = Classifier()
         for turn, loss in fit(model, cache / PARTIAL_FILE, looks):
             log.info("Classifier: round %d of %d, loss %.3f", turn, ROUNDS, loss)
-        state = _named({"weights": model.state_dict(), "accuracy": measure(model, pool)})
+        state = named({"weights": model.state_dict(), "accuracy": measure(model, pool)})
         save_state(path, state)
         (cache / PARTIAL_FILE).unlink(missing_ok=True)
         minutes = (time.monotonic() - started) / 60
@@ -87,7 +87,7 @@ def ensure_classifier(cache: Path) -> tuple[Classifier, float]:
 @torch.inference_mode()
 def ranks(model: Classifier, pictures: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
     """Pictures (B, 128, 128, 3) uint8 → rank (0 = first) of each wanted concept, (B,) int."""
-    small = np.stack([_shrink(picture) for picture in pictures])
+    small = np.stack([shrink(picture) for picture in pictures])
     images = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1
     logits = torch.cat([model(part) for part in torch.split(images, BATCH)])
     own = logits.gather(1, torch.tensor(list(wanted))[:, None])
@@ -102,7 +102,7 @@ def measure(model: Classifier, pool: Pool) -> float:
     tests = held_out_rows(pool)
     right = 0
     for part in torch.split(tests, BATCH):
-        found = model(_prepare(pool.pictures[part[:, 0]], random)).argmax(1)
+        found = model(prepare(pool.pictures[part[:, 0]], random)).argmax(1)
         right += int((found == part[:, 1]).sum())
     return right / len(tests)
 
@@ -135,7 +135,7 @@ def paint_looks(
         concept = codes.get(picture.code)
         for _ in range(0 if concept is None else looks):
             scene = _draw_scene(concept or 0, held_out, random)
-            painted.append(_shrink(paint_scene([picture.rgba], scene)))
+            painted.append(shrink(paint_scene([picture.rgba], scene)))
             concepts.append(concept)
     pixels = torch.from_numpy(np.stack(painted)).permute(0, 3, 1, 2).contiguous()
     return pixels, torch.tensor(concepts)
@@ -162,14 +162,14 @@ def fit(model: Classifier, path: Path, looks: tuple[Tensor, Tensor]) -> Iterator
     model.to(memory_format=torch.channels_last)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     state = torch.load(path) if path.is_file() else {}
-    is_fitting = _is_fitting(state)
-    if is_fitting:
+    is_resumed = is_fitting(state)
+    if is_resumed:
         for name, part in parts.items():
             part.load_state_dict(state[name])
-    for turn in range(state["rounds"] if is_fitting else 0, ROUNDS):
+    for turn in range(state["rounds"] if is_resumed else 0, ROUNDS):
         loss = _run_round(model, optimiser, schedule, looks, seed=turn)
         state = {name: part.state_dict() for name, part in parts.items()}
-        save_state(path, _named(state | {"rounds": turn + 1}))
+        save_state(path, named(state | {"rounds": turn + 1}))
         yield turn + 1, loss
 
 
@@ -189,7 +189,7 @@ def _run_round(
     losses = []
     model.train()
     for part in torch.split(order, BATCH)[: len(pictures) // BATCH]:
-        images = _prepare(pictures[part], random, small_share=SMALL_SHARE)
+        images = prepare(pictures[part], random, small_share=SMALL_SHARE)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(images.contiguous(memory_format=torch.channels_last))
         loss = nn.functional.cross_entropy(logits.float(), concepts[part], label_smoothing=0.05)
@@ -201,23 +201,24 @@ def _run_round(
     return sum(losses) / len(losses)
 
 
-def _prepare(pictures: Tensor, random: np.random.Generator, *, small_share: float = 0.0) -> Tensor:
+def prepare(pictures: Tensor, random: np.random.Generator, *, small_share: float = 0.0) -> Tensor:
     """Pictures (B, 3, 64, 64) uint8 → (B, 3, 64, 64) in [-1, 1], augmented, half mirrored."""
     images = augment(pictures, random, small_share=small_share) * 2 - 1
     return images.flip(3) if random.random() < 0.5 else images
 
 
-def _named(state: dict[str, Any]) -> dict[str, Any]:
+def named(state: dict[str, Any]) -> dict[str, Any]:
     """With what it was made for."""
     codes = [concept.code for concept in CONCEPTS]
     return state | {"codes": codes, "widths": WIDTHS, "planned": ROUNDS}
 
 
-def _is_fitting(state: dict[str, Any]) -> bool:
+def is_fitting(state: dict[str, Any]) -> bool:
     """Whether it was made for these concepts, this shape and this many rounds."""
-    return all(state.get(name) == value for name, value in _named({}).items())
+    return all(state.get(name) == value for name, value in named({}).items())
 
 
-def _shrink(pixels: np.ndarray) -> np.ndarray:
+def shrink(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 → (64, 64, 3) uint8."""
     small = Image.fromarray(pixels).resize((INPUT_PX, INPUT_PX), Image.Resampling.BOX)
     return np.asarray(small)

@@ -1,8 +1,8 @@
-"""Trains CLIP on the checkpoint's own text tower: `python -m tools.embedded_model.clip`.
+"""Trains CLIP's two towers against each other: `python -m tools.embedded_model.clip`.
 
-The text tower is the one that was trained with the UNet, frozen; image tower and both projections
-learn to agree with it (locked-image tuning the other way round; Zhai et al. 2022). Resumes from
-clip.pt and takes the newest text tower each time. Out: an open_clip folder, read by
+Contrastively, as Radford et al. 2021 did: each picture must find its caption and each caption its
+picture. The text tower, on its frozen token table, is the checkpoint's text encoder; both towers
+are the default model of interrogation. Resumes from clip.pt. Out: an open_clip folder, read by
 `open_clip.create_model("local-dir:FOLDER")`.
 """
 
@@ -22,7 +22,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from tools.embedded_model.clip_data import Pool, augment, ensure_pool, shrink
+from tools.embedded_model.clip_data import (
+    COUNTED_SHARE,
+    ORDERED_SHARE,
+    Composer,
+    augment,
+    ensure_pool,
+    shrink,
+)
+from tools.embedded_model.data import ensure_pack, read_pack
+from tools.embedded_model.latents import concept_pictures
 from tools.embedded_model.mixed import Plan, clock, save_state
 from tools.embedded_model.text import (
     TEXT_HEADS,
@@ -98,44 +107,72 @@ def to_open_clip(text: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def train(cache: Path, plan: Plan, device: torch.device) -> None:
-    """Train until `plan.minutes` are used up, counted over all resumptions."""
+class Towers(nn.Module):
+    """The image tower with both projections (open_clip's), and the text tower (transformers')."""
+
+    def __init__(self, clip: CLIP, text: CLIPTextModel) -> None:
+        super().__init__()
+        self.clip = clip
+        self.text = text
+
+    def trained(self) -> list[nn.Parameter]:
+        """Everything but the token table; open_clip's own text tower stays unused."""
+        own = [*self.clip.visual.parameters(), self.clip.text_projection, self.clip.logit_scale]
+        return own + [weight for weight in self.text.parameters() if weight.requires_grad]
+
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """What clip.pt keeps."""
+        kept = ("visual.", "text_projection", "logit_scale")
+        clip = {n: w for n, w in self.clip.state_dict().items() if n.startswith(kept)}
+        return {"clip": clip, "text": self.text.state_dict()}
+
+    def take(self, saved: dict[str, Any]) -> None:
+        """Take over what `weights` returned."""
+        self.clip.load_state_dict(saved["clip"], strict=False)
+        self.text.load_state_dict(saved["text"])
+
+
+def train(cache: Path, plan: Plan, device: torch.device, warm_from: Path | None = None) -> None:
+    """Train until `plan.minutes` are used up, counted over all resumptions.
+
+    `warm_from` is an older clip.pt whose weights begin a new plan if the cache has no clip.pt.
+    """
     torch.manual_seed(plan.seed)
-    text = load_text(cache).to(device)
-    tokenizer = CLIPTokenizer.from_pretrained(cache / "tokenizer")
-    pool = ensure_pool(cache)
-    clip = build_clip().to(device)
-    trained = [*clip.visual.parameters(), clip.text_projection, clip.logit_scale]
-    optimiser = torch.optim.AdamW(trained, plan.rate, betas=(0.9, 0.98), weight_decay=0.05)
+    towers = Towers(build_clip(), build_text_model(np.load(ensure_table(cache)))).to(device)
+    batches = Batches(cache, plan)
+    optimiser = torch.optim.AdamW(towers.trained(), plan.rate, betas=(0.9, 0.98), weight_decay=0.05)
     state = {"steps": 0, "seconds": 0.0}
     path = cache / "clip.pt"
     if path.is_file():
         saved = torch.load(path, map_location=device)
-        clip.load_state_dict(saved["clip"], strict=False)
+        towers.take(saved)
         optimiser.load_state_dict(saved["optimiser"])
         state = {"steps": saved["steps"], "seconds": saved["seconds"]}
+    elif warm_from is not None:
+        towers.take(torch.load(warm_from, map_location=device))
     random = np.random.default_rng(plan.seed + state["steps"])
     losses: list[float] = []
+    saved_s = state["seconds"]
     while state["seconds"] < plan.minutes * 60:
         started = clock(device)
         _set_rate(optimiser, plan, state)
-        losses.append(_step(clip, text, optimiser, _batch(pool, tokenizer, plan, random, device)))
+        losses.append(_step(towers, optimiser, batches.draw(random, device)))
         state["steps"] += 1
         state["seconds"] += clock(device) - started
         if state["steps"] % 25 == 0:
             left = plan.minutes - state["seconds"] / 60
             log.info("clip %d loss %.3f, %.1f min left", state["steps"], np.mean(losses), left)
             losses.clear()
-            _save(clip, optimiser, state, path)
-    _save(clip, optimiser, state, path)
+        if state["seconds"] - saved_s >= plan.save_s:
+            saved_s = state["seconds"]
+            _save(towers, optimiser, state, path)
+    _save(towers, optimiser, state, path)
 
 
 def load_text(cache: Path) -> CLIPTextModel:
-    """The averaged text tower of unet.pt, float32, frozen."""
+    """The text tower of clip.pt, float32, frozen."""
     model = build_text_model(np.load(ensure_table(cache)))
-    saved = torch.load(cache / "unet.pt", map_location="cpu")["ema"]
-    weights = {n.removeprefix("text."): w for n, w in saved.items() if n.startswith("text.")}
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(torch.load(cache / "clip.pt", map_location="cpu")["text"])
     return model.eval().requires_grad_(False)
 
 
@@ -189,10 +226,10 @@ def _whole(cache: Path) -> dict[str, Tensor]:
     return weights | to_open_clip(load_text(cache).state_dict())
 
 
-def _save(clip: CLIP, optimiser: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
-    kept = ("visual.", "text_projection", "logit_scale")
-    weights = {n: w for n, w in clip.state_dict().items() if n.startswith(kept)}
-    save_state(path, {"clip": weights, "optimiser": optimiser.state_dict()} | state)
+def _save(
+    towers: Towers, optimiser: torch.optim.Optimizer, state: dict[str, Any], path: Path
+) -> None:
+    save_state(path, towers.weights() | {"optimiser": optimiser.state_dict()} | state)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, plan: Plan, state: dict[str, Any]) -> None:
@@ -202,20 +239,25 @@ def _set_rate(optimiser: torch.optim.Optimizer, plan: Plan, state: dict[str, Any
         group["lr"] = plan.rate * warmup * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
 
 
-def _batch(
-    pool: Pool,
-    tokenizer: CLIPTokenizer,
-    plan: Plan,
-    random: np.random.Generator,
-    device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """(images (B, 3, 64, 64) normalised, ids (B, n)), cut after the longest caption."""
-    pictures, captions = pool.draw(plan.batch, random)
-    images = normalise(augment(pictures, random))
-    ids = tokenise(tokenizer, captions)
-    longest = int((ids == ids[0, -1]).int().argmax(1).max()) + 1
-    # Nothing after its end token reaches a caption: the tower is causal.
-    return images.to(device), ids[:, :longest].to(device)
+class Batches:
+    """Pictures and token ids of single things and of compositions."""
+
+    def __init__(self, cache: Path, plan: Plan) -> None:
+        self._tokenizer = CLIPTokenizer.from_pretrained(cache / "tokenizer")
+        self._pool = ensure_pool(cache)
+        self._composer = Composer(concept_pictures(read_pack(ensure_pack(cache))))
+        self._composed = round(plan.batch * (ORDERED_SHARE + COUNTED_SHARE))
+        self._single = plan.batch - self._composed
+
+    def draw(self, random: np.random.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+        """(images (B, 3, 64, 64) normalised, ids (B, n)), cut after the longest caption."""
+        pictures, captions = self._pool.draw(self._single, random)
+        composed, said = self._composer.draw(self._composed, random)
+        images = normalise(augment(torch.cat([pictures, composed]), random))
+        ids = tokenise(self._tokenizer, captions + said)
+        longest = int((ids == ids[0, -1]).int().argmax(1).max()) + 1
+        # Nothing after its end token reaches a caption: the tower is causal.
+        return images.to(device), ids[:, :longest].to(device)
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -224,21 +266,16 @@ def normalise(images: Tensor) -> Tensor:
     return (images - mean[:, None, None]) / std[:, None, None]
 
 
-def _step(
-    clip: CLIP,
-    text: CLIPTextModel,
-    optimiser: torch.optim.Optimizer,
-    batch: tuple[Tensor, Tensor],
-) -> float:
+def _step(towers: Towers, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor]) -> float:
     """One contrastive update: each picture must find its caption, each caption its picture."""
     images, ids = batch
-    clip.train()
+    clip = towers.clip
+    towers.train()
     with torch.autocast(images.device.type, torch.bfloat16):
         features = clip.encode_image(images)
+        pooled = towers.text(input_ids=ids).pooler_output
     seen = nn.functional.normalize(features.float(), dim=-1)
-    with torch.no_grad():
-        pooled = text(input_ids=ids).pooler_output
-    said = nn.functional.normalize(pooled @ clip.text_projection, dim=-1)
+    said = nn.functional.normalize(pooled.float() @ clip.text_projection, dim=-1)
     logits = clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * seen @ said.T
     target = torch.arange(len(logits), device=logits.device)
     cross_entropy = nn.functional.cross_entropy
@@ -257,11 +294,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--warm-from", type=Path, help="an older clip.pt to begin with")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     plan = Plan(arguments.minutes, arguments.batch, arguments.rate)
-    train(arguments.cache, plan, torch.device(arguments.device))
+    train(arguments.cache, plan, torch.device(arguments.device), arguments.warm_from)
     export(arguments.cache, arguments.folder)
 
 

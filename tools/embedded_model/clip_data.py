@@ -1,6 +1,11 @@
-"""Small pictures and captions for CLIP. Must not know towers or tokens."""
+"""Small pictures and captions for CLIP. Must not know towers or tokens.
+
+A batch holds single things out of a painted pool, and scenes that are told apart by their
+composition alone: the same two things in both orders, the same thing once to four times.
+"""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +16,23 @@ from torch import Tensor, nn
 
 from tools.embedded_model.captions import caption
 from tools.embedded_model.compose import CANVAS_PX
-from tools.embedded_model.concepts import CONCEPTS, EXTRA_STYLES, STYLES
+from tools.embedded_model.concepts import (
+    CONCEPTS,
+    COUNTS,
+    EXTRA_STYLES,
+    STYLES,
+    is_count_held_out,
+    is_pair_held_out,
+)
 from tools.embedded_model.data import Picture, ensure_pack, read_pack
 from tools.embedded_model.mixed import save_state
-from tools.embedded_model.scenes import Scene, draw_single, paint_scene
+from tools.embedded_model.scenes import (
+    Scene,
+    draw_ordered,
+    draw_several,
+    draw_single,
+    paint_scene,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +46,9 @@ ALL_STYLES = STYLES + EXTRA_STYLES
 MAX_TURN = 0.26
 SCALES = (0.85, 1.15)
 MAX_SHIFT = 0.08
+# Of a batch; the rest are single things.
+ORDERED_SHARE = 0.25
+COUNTED_SHARE = 0.25
 SMALL_SCALES = (0.4, 0.85)
 BLUR_SHARE = 0.3
 NOISE = 0.04
@@ -75,6 +96,55 @@ def ensure_pool(cache: Path) -> Pool:
     save_state(path, {"codes": codes, "pool": pool})
     log.info("Painted %d pictures for CLIP", len(pool.pictures))
     return pool
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Paints scenes that only their composition tells apart; drawings by (concept, style)."""
+
+    drawings: dict[tuple[int, int], Picture]
+
+    def draw(self, count: int, random: np.random.Generator) -> tuple[Tensor, list[str]]:
+        """About `count` pictures (N, 3, 64, 64) uint8 with captions that say order and number."""
+        order = random.permutation(len(CONCEPTS))
+        pairs = max(1, round(count * ORDERED_SHARE / (ORDERED_SHARE + COUNTED_SHARE) / 2))
+        scenes: list[Scene] = []
+        for first, second in order[: 2 * pairs].reshape(-1, 2).tolist():
+            if not is_pair_held_out(first, second):
+                scenes += ordered_scenes(first, second, random)
+        for concept in order[2 * pairs : 2 * pairs + max(1, (count - 2 * pairs) // 4)].tolist():
+            allowed = [n for n in COUNTS if not is_count_held_out(concept, n)]
+            scenes += counted_scenes(concept, allowed, random)
+        return self.paint(scenes, random)
+
+    def paint(
+        self, scenes: Sequence[Scene], random: np.random.Generator
+    ) -> tuple[Tensor, list[str]]:
+        """Each scene in a random style, and what it shows in words."""
+        painted, captions = [], []
+        for scene in scenes:
+            style = int(random.integers(len(STYLES)))
+            parts = [self.drawings[part.concept, style].rgba for part in scene.parts]
+            painted.append(shrink(paint_scene(parts, scene)))
+            captions.append(caption(scene, STYLES[style], random, is_exact=True))
+        return torch.from_numpy(np.stack(painted)).permute(0, 3, 1, 2), captions
+
+
+def ordered_scenes(first: int, second: int, random: np.random.Generator) -> list[Scene]:
+    """Two things side by side (or one above the other), in both orders."""
+    canvas = (CANVAS_PX, CANVAS_PX)
+    straight = draw_ordered(canvas, (first, second), random)
+    turned = draw_ordered(canvas, (second, first), random)
+    while turned.place != straight.place:
+        turned = draw_ordered(canvas, (second, first), random)
+    return [straight, turned]
+
+
+def counted_scenes(concept: int, counts: Sequence[int], random: np.random.Generator) -> list[Scene]:
+    """One thing once, and as often as each of `counts` says."""
+    canvas = (CANVAS_PX, CANVAS_PX)
+    several = [draw_several(canvas, concept, count, random) for count in counts]
+    return [draw_single(canvas, concept, random), *several]
 
 
 def augment(pictures: Tensor, random: np.random.Generator, *, small_share: float = 0.0) -> Tensor:

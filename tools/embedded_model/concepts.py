@@ -260,6 +260,8 @@ COLOURS: dict[str, Rgb] = {
 
 TINTS: tuple[str, ...] = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "grey")
 
+COUNTS: tuple[int, ...] = (2, 3, 4)
+
 # Combinations that are never trained, to measure whether the model composes. The first concepts
 # were trained in every colour before this rule: only those from here on are a fair test.
 FIRST_FAIR_CONCEPT = 64
@@ -279,3 +281,8 @@ def is_ground_held_out(concept: int, ground: str) -> bool:
 def is_pair_held_out(first: int, second: int) -> bool:
     """Whether these two concepts are never trained in one picture."""
     return (first + second) % _HELD_OUT_EVERY == 2
+
+
+def is_count_held_out(concept: int, count: int) -> bool:
+    """Whether the concept of this index is never trained so many times in one picture."""
+    return (concept + count) % _HELD_OUT_EVERY == 3

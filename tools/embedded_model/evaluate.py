@@ -15,19 +15,23 @@ from pathlib import Path
 import numpy as np
 import open_clip
 
+from tools.embedded_model.captions import NUMBERS, plural
 from tools.embedded_model.classifier import Classifier, ensure_classifier, ranks
 from tools.embedded_model.clip import FOLDER_NAME, encode_words, load_clip, word_ranks
 from tools.embedded_model.compose import Look, draw_look, paint
 from tools.embedded_model.concepts import (
     COLOURS,
     CONCEPTS,
+    COUNTS,
     FIRST_FAIR_CONCEPT,
     STYLES,
     TINTS,
+    is_count_held_out,
     is_ground_held_out,
     is_pair_held_out,
     is_tint_held_out,
 )
+from tools.embedded_model.counter import ensure_counter, numbers
 from tools.embedded_model.data import Picture, ensure_pack, read_pack
 from tools.embedded_model.drawing import Drawer, seconds_from_a_cold_start
 from tools.embedded_model.export import NAME
@@ -42,6 +46,7 @@ from tools.embedded_model.measures import (
     recognition,
     saturation,
     tint_share,
+    windows,
 )
 from tools.embedded_model.results import Results
 from tools.embedded_model.scenes import Part, Scene, paint_scene
@@ -68,6 +73,7 @@ class Bench:
     judge: Classifier
     drawings: dict[tuple[int, int], Picture]
     models: Path
+    cache: Path
     grids: Path
     """Pictures for the model card are named after this path."""
 
@@ -158,6 +164,31 @@ def measure_pairs(bench: Bench) -> Result:
             }
             kind = "held-out" if is_held_out else "trained"
             write_sheet(tile(pictures[:16], columns=8), bench.grids, f"pairs-{canvas[0]}-{kind}")
+    return result
+
+
+def measure_counts(bench: Bench) -> Result:
+    """ "Three apples": the number by a counter of its own, the thing by the judge."""
+    counter, accuracy = ensure_counter(bench.cache)
+    result: Result = {"counter on real drawings of things kept from it": round(accuracy, 3)}
+    for name, is_held_out in (("trained", False), ("held out", True)):
+        asked = _counts(10, is_held_out)
+        things, wanted = [concept for concept, _ in asked], [number for _, number in asked]
+        prompts = [
+            f"{NUMBERS[number]} {plural(CONCEPTS[concept].name)}" for concept, number in asked
+        ]
+        pictures = bench.drawer.draw(prompts, seed=SEED)
+        found = numbers(counter, pictures)
+        result[name] = {
+            "prompts": len(asked),
+            "number as asked": round(float((found == wanted).mean()), 3),
+            "thing among first five": _first_five_anywhere(bench, pictures, things),
+            "neighbour's name": _first_five_anywhere(bench, pictures, things[1:] + things[:1]),
+        }
+        for number in COUNTS:
+            share = (found == number)[np.array(wanted) == number].mean()
+            result[f"{NUMBERS[number]}, {name}"] = round(float(share), 3)
+        write_sheet(tile(pictures, columns=10), bench.grids, f"counts-{name.replace(' ', '-')}")
     return result
 
 
@@ -264,6 +295,7 @@ def measure_time(bench: Bench) -> Result:
 MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
     "concepts": measure_concepts,
     "pairs": measure_pairs,
+    "counts": measure_counts,
     "sizes": measure_sizes,
     "colours": measure_colours,
     "negative": measure_negative,
@@ -293,6 +325,7 @@ def report(
         judge,
         concept_pictures(read_pack(ensure_pack(cache))),
         models,
+        cache,
         grids,
     )
     results = Results(cache / "evaluation.json", checkpoint)
@@ -336,6 +369,15 @@ def _pairs(count: int, is_held_out: bool) -> list[tuple[int, int]]:
     return pairs
 
 
+def _counts(each: int, is_held_out: bool) -> list[tuple[int, int]]:
+    """(concept, number), `each` of every number, spread over the list."""
+    known, found = known_concepts(), []
+    for number in COUNTS:
+        allowed = [c for c in known if is_count_held_out(c, number) == is_held_out]
+        found += [(allowed[k * len(allowed) // each], number) for k in range(each)]
+    return found
+
+
 def _fair_concepts() -> list[int]:
     """Known concepts whose held-out combinations were never trained."""
     return [concept for concept in known_concepts() if concept >= FIRST_FAIR_CONCEPT]
@@ -349,6 +391,12 @@ def _spread(count: int) -> list[int]:
 
 def _first_five(bench: Bench, pictures: np.ndarray, wanted: Sequence[int]) -> float:
     return round(recognition(ranks(bench.judge, pictures, wanted)).first_five, 3)
+
+
+def _first_five_anywhere(bench: Bench, pictures: np.ndarray, wanted: Sequence[int]) -> float:
+    """As `_first_five`, of the best of nine windows of half the width and height."""
+    places = np.min([ranks(bench.judge, part, wanted) for part in windows(pictures)], axis=0)
+    return round(recognition(places).first_five, 3)
 
 
 def _real(bench: Bench, concepts: Sequence[int]) -> np.ndarray:

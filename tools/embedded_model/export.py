@@ -117,12 +117,9 @@ def export(cache: Path, folder: Path) -> Path:
 
 
 def load_averaged(cache: Path) -> Models:
-    """UNet and text tower with the averaged weights, float32, for inference."""
+    """The UNet with its averaged weights and the text tower, float32, for inference."""
     models = build_models(cache)
-    state: dict[str, Tensor] = torch.load(cache / "unet.pt", map_location="cpu")["ema"]
-    _, unexpected = models.load_state_dict(state, strict=False)
-    if unexpected:
-        raise ValueError(f"unet.pt holds weights of another shape: {unexpected[:3]}")
+    models.unet.load_state_dict(torch.load(cache / "unet.pt", map_location="cpu")["ema"])
     return models.eval().requires_grad_(False)
 
 

@@ -45,6 +45,13 @@ def crops(pictures: np.ndarray) -> list[np.ndarray]:
     return [pictures[:, y : y + side, x : x + side] for y, x in corners]
 
 
+def windows(pictures: np.ndarray) -> list[np.ndarray]:
+    """(B, H, W, 3) → nine overlapping windows (B, H/2, W/2, 3), corners to middle."""
+    height, width = pictures.shape[1] // 2, pictures.shape[2] // 2
+    corners = [(height * y // 2, width * x // 2) for y in range(3) for x in range(3)]
+    return [np.ascontiguousarray(pictures[:, y : y + height, x : x + width]) for y, x in corners]
+
+
 def best_ranks(judge: Classifier, pictures: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
     """Best rank (B,) of the wanted concepts over the crops of pictures of any shape."""
     found = [ranks(judge, np.ascontiguousarray(part), wanted) for part in crops(pictures)]

@@ -137,6 +137,13 @@ class MixedTraining:
         self.steps, self.seconds = state["steps"], state["seconds"]
         self._publish(self.masters)
 
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Begin a new plan from these weights, by name."""
+        for name, master, average in zip(self.trained, self.masters, self.averages, strict=True):
+            master.copy_(weights[name])
+            average.copy_(weights[name])
+        self._publish(self.masters)
+
     @torch.no_grad()
     def _publish(self, weights: list[Tensor]) -> None:
         torch._foreach_copy_(list(self.trained.values()), weights)

@@ -1,4 +1,4 @@
-"""Draws scenes: canvases of several sizes with one thing or two, each with its size and place.
+"""Draws scenes: canvases of several sizes with one thing, two things, or one thing several times.
 
 Pure functions of their arguments and a random generator. Must not know files, tensors or models.
 """
@@ -19,7 +19,9 @@ from tools.embedded_model.compose import (
 )
 from tools.embedded_model.concepts import (
     COLOURS,
+    COUNTS,
     TINTS,
+    is_count_held_out,
     is_ground_held_out,
     is_pair_held_out,
     is_tint_held_out,
@@ -38,7 +40,8 @@ CANVASES: tuple[tuple[int, int, float], ...] = (
     (24, 24, 0.01),
 )
 NATIVE_CELLS = 16
-PAIR_SHARE = 0.3
+PAIR_SHARE = 0.28
+COUNT_SHARE = 0.1
 PAIR_TINT_SHARE = 0.05
 # Most drawings stand on the latent grid in one size: a step of less than a cell changes every
 # latent, and a small network that sees each drawing shifted in all ways learns only its blur.
@@ -68,8 +71,9 @@ class Part:
 class Scene:
     """A canvas (width, height) px with its parts.
 
-    One part: `is_small`, and `place` is one of `PLACES` or None for the middle. Two parts: `place`
-    is "left" if the first stands left of the second, "top" if it stands above.
+    One part: `is_small`, and `place` is one of `PLACES` or None for the middle. Two different
+    things: `place` is "left" if the first stands left of the second, "top" if it stands above.
+    Several parts of one concept are to be counted, and have no place.
     """
 
     canvas: tuple[int, int]
@@ -77,6 +81,11 @@ class Scene:
     parts: tuple[Part, ...]
     is_small: bool
     place: str | None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it shows one thing several times."""
+        return len(self.parts) > 1 and len({part.concept for part in self.parts}) == 1
 
 
 def draw_canvas(random: np.random.Generator) -> tuple[int, int]:
@@ -92,8 +101,14 @@ def draw_scene(canvas: tuple[int, int], weights: np.ndarray, random: np.random.G
     Combinations that are held out for the evaluation never come out.
     """
     is_aligned = bool(random.random() < ALIGNED_SHARE)
-    if random.random() < PAIR_SHARE:
+    kind = random.random()
+    if kind < PAIR_SHARE:
         return _draw_pair(canvas, weights, random, is_aligned=is_aligned)
+    if kind < PAIR_SHARE + COUNT_SHARE:
+        concept = _draw_concept(weights, random)
+        allowed = [count for count in COUNTS if not is_count_held_out(concept, count)]
+        count = int(random.choice(allowed))
+        return draw_several(canvas, concept, count, random, is_aligned=is_aligned)
     return draw_single(canvas, _draw_concept(weights, random), random, is_aligned=is_aligned)
 
 
@@ -152,6 +167,47 @@ def _along(low: str, high: str, place: str | None, length: int, size: int) -> fl
     return length - near if place == high else length / 2
 
 
+def draw_several(
+    canvas: tuple[int, int],
+    concept: int,
+    count: int,
+    random: np.random.Generator,
+    *,
+    is_aligned: bool = False,
+) -> Scene:
+    """Draw a scene of one thing `count` (2 to 4) times, all in one colour."""
+    is_row = _is_row(canvas, random) if count == 2 else canvas[0] >= canvas[1]
+    middles, room = _lay_out(canvas, count, is_row=is_row)
+    size = round(room * (1.0 if is_aligned else random.uniform(*PAIR_SCALES)))
+    tint, ground = _draw_colours(concept, random)
+    parts = [
+        _place_part(canvas, middle, size, concept, tint, random, is_aligned) for middle in middles
+    ]
+    return Scene(canvas, ground, tuple(parts), is_small=False, place=None)
+
+
+def draw_ordered(
+    canvas: tuple[int, int],
+    pair: tuple[int, int],
+    random: np.random.Generator,
+    *,
+    is_aligned: bool = False,
+) -> Scene:
+    """Draw a scene of two different things, the first left of the second or above it."""
+    is_row = _is_row(canvas, random)
+    middles, room = _lay_out(canvas, 2, is_row=is_row)
+    parts = []
+    for concept, middle in zip(pair, middles, strict=True):
+        size = round(room * (1.0 if is_aligned else random.uniform(*PAIR_SCALES)))
+        tint = _draw_tint(concept, random) if random.random() < PAIR_TINT_SHARE else None
+        parts.append(_place_part(canvas, middle, size, concept, tint, random, is_aligned))
+    first, second = pair
+    ground = _draw_ground(first, {part.tint for part in parts}, random)
+    if ground is not None and (random.random() < 0.65 or is_ground_held_out(second, ground)):
+        ground = None
+    return Scene(canvas, ground, tuple(parts), is_small=False, place="left" if is_row else "top")
+
+
 def _draw_pair(
     canvas: tuple[int, int], weights: np.ndarray, random: np.random.Generator, *, is_aligned: bool
 ) -> Scene:
@@ -159,20 +215,34 @@ def _draw_pair(
     second = _draw_concept(weights, random)
     while first == second or is_pair_held_out(first, second):
         second = _draw_concept(weights, random)
+    return draw_ordered(canvas, (first, second), random, is_aligned=is_aligned)
+
+
+def _is_row(canvas: tuple[int, int], random: np.random.Generator) -> bool:
     width, height = canvas
-    is_row = width > height or (width == height and bool(random.random() < ROW_SHARE))
-    half = (width / 2, height) if is_row else (width, height / 2)
-    parts = []
-    for index, concept in enumerate((first, second)):
-        middle = (half[0] * (0.5 + index), height / 2) if is_row else None
-        middle = middle or (width / 2, half[1] * (0.5 + index))
-        size = round(min(half) * (1.0 if is_aligned else random.uniform(*PAIR_SCALES)))
-        tint = _draw_tint(concept, random) if random.random() < PAIR_TINT_SHARE else None
-        parts.append(_place_part(canvas, middle, size, concept, tint, random, is_aligned))
-    ground = _draw_ground(first, {part.tint for part in parts}, random)
-    if ground is not None and (random.random() < 0.65 or is_ground_held_out(second, ground)):
-        ground = None
-    return Scene(canvas, ground, tuple(parts), is_small=False, place="left" if is_row else "top")
+    return width > height or (width == height and bool(random.random() < ROW_SHARE))
+
+
+def _lay_out(
+    canvas: tuple[int, int], count: int, *, is_row: bool
+) -> tuple[list[tuple[float, float]], float]:
+    """Middles of `count` drawings in px, and the side of the square that each has.
+
+    In a row (or column) where that leaves each at least half of the canvas' other side; three
+    and four on a square stand in two rows.
+    """
+    width, height = canvas
+    along, across = (width, height) if is_row else (height, width)
+    if count == 2 or along / count >= across / 2:
+        middles = [(along * (0.5 + index) / count, across / 2) for index in range(count)]
+        room = min(along / count, across)
+    else:
+        above, below = count // 2 + count % 2, count // 2
+        middles = [(along * (0.5 + k) / above, across / 4) for k in range(above)]
+        start = (above - below) / 2
+        middles += [(along * (0.5 + start + k) / above, across * 3 / 4) for k in range(below)]
+        room = min(along / above, across / 2)
+    return [(x, y) if is_row else (y, x) for x, y in middles], room
 
 
 def _place_part(

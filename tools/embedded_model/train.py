@@ -1,6 +1,6 @@
 """Does the whole thing: `python -m tools.embedded_model.train --minutes 120`.
 
-Data, token table, decoder, UNet with text tower, export, CLIP, further decoders, samples,
+Data, token table, decoder, CLIP, UNet on CLIP's text tower, export, further decoders, samples,
 evaluation, in this order; the same command goes on where a killed run left off.
 """
 
@@ -18,7 +18,7 @@ from tools.embedded_model.text import ensure_table
 
 # Shares of the time; the UNet takes what is left.
 DECODER_SHARE = 0.15
-CLIP_SHARE = 0.1
+CLIP_SHARE = 0.15
 FURTHER_DECODERS_SHARE = 0.04
 SAMPLES_SHARE = 0.05
 # (batch, rate) measured on one CPU core and planned for a GPU.
@@ -39,12 +39,12 @@ def train(minutes: float, cache: Path, models: Path, device: torch.device) -> No
     plan = plan_of(minutes * DECODER_SHARE, *VAE_BATCH[device.type])
     if not is_done(cache / "vae.pt", plan):
         vae.train(cache, plan, device)
+    clip.train(cache, plan_of(minutes * CLIP_SHARE, *CLIP_BATCH), device)
     plan = plan_of(minutes * rest, *UNET_BATCH[device.type])
     if not is_done(cache / "unet.pt", plan):
         unet.train(cache, plan, device, is_everything=device.type == "cuda")
     path = export.export(cache, models / "Stable-diffusion")
     export.check(path, cache)
-    clip.train(cache, Plan(minutes * CLIP_SHARE, *CLIP_BATCH), device)
     clip.export(cache, models / "CLIP")
     decoders.make(cache, models, minutes * FURTHER_DECODERS_SHARE / 1.25, device)
     adapt.make(cache, models, minutes * SAMPLES_SHARE / 2, device)

@@ -1,9 +1,12 @@
 """Putting adapters on a loaded model and taking them off again, bit by bit exactly.
 
-The model's own weights are never written to: a changed layer gets another tensor in their place,
-and its own back afterwards. Changed tensors are kept on the model until other adapters are asked
-for, so what stays the same from job to job costs nothing, and a layer is computed anew only where
-one of its own adapters changed.
+A changed layer gets another tensor in its own one's place, and its own back afterwards. Changed
+tensors are kept on the model until other adapters are asked for, so what stays the same from job
+to job costs nothing, and a layer is computed anew only where one of its own adapters changed.
+
+The first time, memory for so many tensors takes longer to get than they take to compute. So
+weights that can be read again from their file (`origin.py`) are then changed where they lie, and
+memory for the next time is fetched meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ import torch
 from modules.model_manager.adapters.file import Adapter
 from modules.model_manager.adapters.layers import Layer, Layers
 from modules.model_manager.adapters.merge import Dose, merged_bias, merged_weight, storage_dtype
+from modules.model_manager.adapters.spare import Spare
+from modules.model_manager.device import free_bytes
+from modules.model_manager.origin import Origin, Piece, Source
 from modules.model_manager.side_by_side import side_by_side
 from modules.pipelines.sd import StableDiffusion
 
@@ -26,6 +32,12 @@ log = logging.getLogger(__name__)
 
 FEW: Final = 0.5
 """An adapter of whose layers fewer fit was made for another family, and is left out."""
+
+IN_PLACE_BYTES: Final = 128 << 20
+"""Of new memory; for less the weights are not written to."""
+
+MEMORY_FACTOR: Final = 2
+"""Memory for the next time is fetched only where so many times as much is free."""
 
 Slot = tuple[torch.nn.Module, str]
 """A module and "weight" or "bias"."""
@@ -68,58 +80,146 @@ class _Changed:
 
 
 @dataclass(slots=True)
+class _Overwritten:
+    """Own weights that adapters were written into, and the files that have them still."""
+
+    source: Source
+    pieces: dict[Slot, Piece]
+    recipes: dict[Slot, Hashable] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Wardrobe:
     """What one model wears, and what it wore last. Lies on the pipeline, and goes with it."""
 
     layers: Layers
     own: dict[Slot, torch.nn.Parameter | None] = field(default_factory=dict)
-    """The model's own tensors that are replaced now; empty: it wears nothing."""
+    """The model's own tensors that are replaced now."""
     changed: dict[Slot, _Changed] = field(default_factory=dict)
+    overwritten: _Overwritten | None = None
+    spare: Spare[Slot] | None = None
 
     @property
     def spare_bytes(self) -> int:
         """Of the model's own tensors while changed ones are in their place, else of those."""
+        waiting = self.spare.size_bytes if self.spare is not None else 0
         if self.own:
-            return sum(tensor.nbytes for tensor in self.own.values() if tensor is not None)
-        return sum(one.tensor.nbytes for one in self.changed.values())
+            return waiting + sum(one.nbytes for one in self.own.values() if one is not None)
+        return waiting + sum(one.tensor.nbytes for one in self.changed.values())
 
 
-def put_on(pipeline: StableDiffusion, uses: Sequence[Use]) -> list[Fit]:
+def put_on(
+    pipeline: StableDiffusion, uses: Sequence[Use], *, in_place_bytes: int = IN_PLACE_BYTES
+) -> list[Fit]:
     """Let the model wear exactly `uses`; one Fit each. An adapter that hardly fits is left out.
 
-    On an exception (out of memory) the model wears nothing.
+    On an exception (out of memory) the model wears nothing. Raises ModelError as `take_off`.
     """
-    take_off(pipeline)
     wardrobe = _wardrobe(pipeline)
+    _put_back(wardrobe)
     fits, doses = _doses(wardrobe.layers, uses)
     recipes = {layer: tuple(key for key, _ in parts) for layer, parts in doses.items()}
     wanted = {slot: layer for layer, parts in doses.items() for slot in _slots(layer, parts)}
+    if not _is_worn_still(wardrobe, {slot: recipes[layer] for slot, layer in wanted.items()}):
+        take_off(pipeline)
     for slot in [slot for slot in wardrobe.changed if slot not in wanted]:
         del wardrobe.changed[slot]
     compute = pipeline.dtype  # found by a walk through the whole network
+    threads = torch.get_num_threads() if pipeline.device.type == "cpu" else 1
+    if wardrobe.overwritten is None:
+        _begin_in_place(pipeline, wardrobe, wanted, in_place_bytes, threads)
 
     def prepare(slot: Slot) -> None:
-        layer = wanted[slot]
+        recipe, parts = recipes[wanted[slot]], [dose for _, dose in doses[wanted[slot]]]
+        written = wardrobe.overwritten
         with torch.no_grad():  # each thread has its own
-            _prepare(wardrobe, slot, recipes[layer], [dose for _, dose in doses[layer]], compute)
+            if written is None or slot not in written.pieces:
+                _prepare(wardrobe, slot, recipe, parts, compute)
+            elif slot not in written.recipes:
+                weight = _weight(wanted[slot]).data
+                merged_weight(weight, parts, weight)
+                written.recipes[slot] = recipe
 
-    is_cpu = pipeline.device.type == "cpu"
-    side_by_side(prepare, wanted, torch.get_num_threads() if is_cpu else 1)
+    try:
+        side_by_side(prepare, wanted, threads)
+    except BaseException:
+        take_off(pipeline)
+        raise
     for slot in wanted:
         module, name = slot
-        wardrobe.own[slot] = module._parameters[name]
-        module._parameters[name] = wardrobe.changed[slot].tensor
+        if slot in wardrobe.changed:
+            wardrobe.own[slot] = module._parameters[name]
+            module._parameters[name] = wardrobe.changed[slot].tensor
     return fits
 
 
 def take_off(pipeline: StableDiffusion) -> None:
-    """Give the model its own weights back: the same tensors, which nothing has written to."""
+    """Give the model its own weights back, bit by bit.
+
+    Raises ModelError where they have to be read again and the file is no longer what it was; the
+    pipeline is marked as spoilt then.
+    """
     wardrobe = pipeline.wardrobe
     if not isinstance(wardrobe, Wardrobe):
         return
+    _put_back(wardrobe)
+    written, wardrobe.overwritten = wardrobe.overwritten, None
+    if written is None:
+        return
+    pipeline.is_spoilt = True
+    try:
+        written.source.read(list(written.pieces.values()))
+        pipeline.is_spoilt = False
+    finally:
+        written.source.close()
+
+
+def _put_back(wardrobe: Wardrobe) -> None:
+    """Every module's own tensor in its place."""
     for (module, name), own in wardrobe.own.items():
         module._parameters[name] = own
     wardrobe.own.clear()
+
+
+def _is_worn_still(wardrobe: Wardrobe, recipes: dict[Slot, Hashable]) -> bool:
+    """Whether what was written into the weights is wanted as it is."""
+    written = wardrobe.overwritten
+    return written is not None and all(
+        recipes.get(slot) == written.recipes.get(slot) for slot in written.pieces
+    )
+
+
+def _begin_in_place(
+    pipeline: StableDiffusion,
+    wardrobe: Wardrobe,
+    wanted: dict[Slot, Layer],
+    least_bytes: int,
+    threads: int,
+) -> None:
+    """Where much new memory were needed: choose the weights to write into, and fetch it."""
+    origin, spare = pipeline.origin, wardrobe.spare
+    if not isinstance(origin, Origin):
+        return
+    found = {
+        slot: piece
+        for slot, layer in wanted.items()
+        if slot[1] == "weight"
+        and slot not in wardrobe.changed
+        and not (spare is not None and spare.has(slot))
+        and _weight(layer).dtype.itemsize > 1
+        and (piece := origin.find(_weight(layer))) is not None
+    }
+    size = sum(piece.out.nbytes for piece in found.values())
+    if not found or size < least_bytes:
+        return
+    source = origin.open(found.values(), threads)
+    if source is None:
+        return
+    wardrobe.overwritten = _Overwritten(source, found)
+    is_fetching = spare is not None and not spare.is_ready
+    if not is_fetching and free_bytes(pipeline.device) >= MEMORY_FACTOR * size:
+        weights = {slot: _weight(wanted[slot]) for slot in found}
+        wardrobe.spare = Spare({slot: (one.shape, one.dtype) for slot, one in weights.items()})
 
 
 def text_key(uses: Iterable[Use], fits: Iterable[Fit]) -> Hashable:
@@ -194,9 +294,10 @@ def _prepare(
         del wardrobe.changed[slot]  # half-written tensors are not kept where this fails
     else:
         wardrobe.changed.pop(slot, None)
-        tensor = torch.nn.Parameter(
-            torch.empty(shape, dtype=dtype, device=weight.device), requires_grad=False
-        )
+        spare = wardrobe.spare.take(slot) if wardrobe.spare is not None else None
+        if spare is None or spare.shape != shape or spare.dtype != dtype:
+            spare = torch.empty(shape, dtype=dtype, device=weight.device)
+        tensor = torch.nn.Parameter(spare, requires_grad=False)
     if name == "bias":
         merged_bias(own, doses, tensor.data)
     else:
