@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,18 @@ from modules.setup.torchvision_compat import install
 
 install()
 
+from modules.model_manager.catalogue import Catalogue  # noqa: E402
+from modules.model_manager.device import DeviceChoice  # noqa: E402
+from modules.model_manager.hashes import Hashes  # noqa: E402
 from modules.model_manager.load import load_checkpoint  # noqa: E402
+from modules.model_manager.manager import ModelManager  # noqa: E402
+from modules.model_manager.vae import VaeCatalogue  # noqa: E402
 from modules.pipelines.sd import StableDiffusion  # noqa: E402
 from tools.make_fixtures import tiny, write_checkpoint  # noqa: E402
 
 MODELS = Path(__file__).resolve().parent.parent / "data" / "models"
 CPU = torch.device("cpu")
+PLACE = DeviceChoice(CPU, torch.float32, torch.float32, "Using the CPU.")
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +46,22 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         family: write_checkpoint(folder / f"{family}.safetensors", tiny(family))
         for family in ("sd1", "sd2", "sdxl", "sdxl-refiner")
     }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with the checkpoints a and b, and a broken one."""
+    write_checkpoint(tmp_path / "a.safetensors", tiny("sd1"), seed=1)
+    write_checkpoint(tmp_path / "b.safetensors", tiny("sd1"), seed=2)
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "broken.safetensors").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+@pytest.fixture
+def manager(root: Path, models: Path) -> Iterator[ModelManager]:
+    """Over `root` and the fixtures' VAEs, on the CPU in float32."""
+    hashes = Hashes(root / "cache" / "hashes.json")
+    vaes = VaeCatalogue([models / "VAE"], [root], None)
+    yield ModelManager(Catalogue([root], hashes), vaes, lambda: PLACE)
+    hashes.close()

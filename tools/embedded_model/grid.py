@@ -28,6 +28,9 @@ EXTRA_PROMPTS = (
     "a cat and a car",
     "a tiger left of a pear",
     "a guitar above a drum",
+    "two cats",
+    "three apples",
+    "four stars",
 )
 
 
