@@ -244,6 +244,8 @@ class JobQueue:
         except BaseException as error:  # SystemExit of a hook, a panic in Rust: the worker lives
             log.exception("Job %s failed", job.id)
             outcome = EaselError(f"The job was ended by {type(error).__name__}: {error}")
+        if isinstance(outcome, Exception):
+            _let_go_of_frames(outcome)
         with self._changed:
             self._running = None
             if isinstance(outcome, Exception):
@@ -299,6 +301,19 @@ class JobQueue:
             log.warning("Job %s cannot be kept over a restart: %s", job.id, error)
         else:
             self._store.add(row)
+
+
+def _let_go_of_frames(error: BaseException | None) -> None:
+    """Forget where an error came from: these frames hold models and latents in memory."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        waiting += [one.__cause__, one.__context__]
 
 
 def _size(job: Job) -> int:

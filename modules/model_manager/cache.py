@@ -135,8 +135,7 @@ class ModelCache:
         if self._held.get(path) is held:
             self._held.move_to_end(path)
             if held.pipeline.is_spoilt and not held.lent:
-                log.warning("%s is loaded again when it is next wanted.", path.name)
-                del self._held[path]
+                self._drop(path, held.pipeline.device)
 
     def forget_all(self, device: torch.device) -> None:
         """Let everything go that is not lent."""

@@ -6,6 +6,7 @@ The names are those that diffusers and transformers save under. Opens no weights
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ NETWORKS: Final = ("unet", "vae", "text_encoder", "text_encoder_2")
 PICKLED_STEMS: Final = ("diffusion_pytorch_model", "pytorch_model")
 """How the names of pickled weights begin; other programs put other `.bin` files beside them."""
 _SAFE: Final = ".safetensors"
+_SHARD: Final = re.compile(r"-\d{5}-of-\d{5}\.")
 _PATTERNS: Final = (
     f"*{_SAFE}.index*.json",
     f"*{_SAFE}",
@@ -49,12 +51,18 @@ def pickled_parts(weights: Path) -> tuple[Path, ...]:
     Raises ModelError for an index that cannot be read, or where one of its files is not there.
     """
     if weights.suffix != ".json":
+        if _SHARD.search(weights.name):
+            raise ModelError(
+                weights, "is one part of a network, and the index of its parts is gone."
+            )
         return (weights,)
     try:
         names = json.loads(weights.read_text("utf-8"))["weight_map"].values()
         parts = {weights.parent / Path(name).name for name in names}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(weights, f"is not an index of weights ({error}).") from error
+    if not parts:
+        raise ModelError(weights, "names no files.")
     for part in sorted(parts):
         if not part.is_file():
             raise ModelError(weights, f"names {part.name}, which is not there.")

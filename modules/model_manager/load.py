@@ -25,6 +25,7 @@ from modules.model_manager.folder_files import (
     NETWORKS,
     find_weights,
     is_pickled,
+    naming,
     pickled_parts,
 )
 from modules.model_manager.fp8 import is_wanted, widen_on_use
@@ -35,6 +36,9 @@ from modules.model_manager.tensor_file import Progress, open_sharded, open_tenso
 from modules.pipelines.sd import StableDiffusion
 
 log = logging.getLogger(__name__)
+
+PICKLED_ITEM_BYTES = 2
+"""Of a number in a pickle, as far as can be told without opening it."""
 
 
 def load_checkpoint(
@@ -94,18 +98,22 @@ def read_vae(
 def size_in_memory(path: Path, dtype: torch.dtype) -> int:
     """Bytes that the tensors of a checkpoint or diffusers folder take in `dtype`.
 
-    Of pickles the bytes of their files. 0 where `path` is something else. Raises ModelError where
-    a file cannot be read.
+    Of pickles at most as many as if they held numbers of 2 bytes. 0 where `path` is something
+    else. Raises ModelError where a file cannot be read.
     """
     if path.is_dir():
-        found = [find_weights(path / network) for network in NETWORKS]
-        return sum(_weights_size(weights, dtype) for weights in found if weights is not None)
+        size = 0
+        for weights in filter(None, (find_weights(path / network) for network in NETWORKS)):
+            with naming(path, weights):
+                size += _weights_size(weights, dtype)
+        return size
     return _weights_size(path, dtype) if path.suffix.lower() in (".safetensors", *PICKLES) else 0
 
 
 def _weights_size(weights: Path, dtype: torch.dtype) -> int:
     if is_pickled(weights):
-        return sum(part.stat().st_size for part in pickled_parts(weights) if part.is_file())
+        stored = sum(part.stat().st_size for part in pickled_parts(weights) if part.is_file())
+        return stored * max(1, dtype.itemsize // PICKLED_ITEM_BYTES)
     file = open_sharded(weights) if weights.suffix == ".json" else open_tensors(weights)
     return sum(math.prod(entry.shape) for entry in file.entries.values()) * dtype.itemsize
 

@@ -149,6 +149,8 @@ class ModelManager:
                     if before is not None and before[0] is held:
                         self._put_vae(held, path, before[1])
                     self._cache.take_back(path, held)
+                    if not len(self._cache):
+                        self._state = ModelState()
             finally:
                 self._end()
 

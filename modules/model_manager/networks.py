@@ -121,7 +121,7 @@ class Networks:
     def wearing(self, pipeline: StableDiffusion) -> Iterator[Wearing]:
         """Inside, the model wears what `Wearing.change` says; behind it, it is what it was.
 
-        Bit for bit. Raises ModelError where its file changed meanwhile and is needed for that.
+        Bit for bit; a model that cannot be, since its file changed, is marked as spoilt.
         """
         wearing = Wearing(self, pipeline)
         try:
@@ -211,12 +211,15 @@ class Wearing:
         return worn
 
     def clear(self) -> None:
-        """Let it be what it was before."""
+        """Let it be what it was before; what was drawn with it is good in any case."""
         from modules.model_manager.adapters import take_off
 
         self._hooks.close()
-        take_off(self._pipeline)
         self._pipeline.embeddings, self._pipeline.text_key = self._before
+        try:
+            take_off(self._pipeline)
+        except ModelError as error:
+            log.warning("%s It is loaded anew when it is next wanted.", error)
 
     def _put_on(self, wish: Wish, worn: Worn) -> None:
         from modules.model_manager.adapters import Use, put_on, text_key

@@ -17,7 +17,7 @@ import torch
 
 from modules.core.errors import ModelError
 from modules.model_manager.side_by_side import side_by_side
-from modules.model_manager.tensor_file import FileStamp, Loaded, Reader, Row, stamp_of_open
+from modules.model_manager.tensor_file import FileStamp, Loaded, Reader, Row, is_as_stamped
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,15 @@ class Origin:
         """The files of `pieces`, held open; None where one is gone or changed since the load."""
         paths = {piece.row.entry.path for piece in pieces}
         with ExitStack() as stack:
-            shares = []
-            for _ in range(max(1, threads)):
-                try:
-                    opened = {
-                        path: stack.enter_context(path.open("rb", buffering=0)) for path in paths
-                    }
-                except OSError:
+            try:
+                shares = [
+                    {path: stack.enter_context(path.open("rb", buffering=0)) for path in paths}
+                    for _ in range(max(1, threads))
+                ]
+                source = Source(shares, {path: self._stamps[path] for path in paths})
+                if not source.is_unchanged():
                     return None
-                shares.append(opened)
-            source = Source(shares, {path: self._stamps[path] for path in paths})
-            if not source.is_unchanged():
+            except OSError:
                 return None
             stack.pop_all()
             return source
@@ -99,41 +97,48 @@ class Source:
         self._stamps = stamps
 
     def is_unchanged(self) -> bool:
-        """Whether the files are those that the model was loaded from."""
+        """Whether the files are those that the model was loaded from. Raises OSError."""
         return all(
-            stamp_of_open(opened) == self._stamps[path] for path, opened in self._shares[0].items()
+            is_as_stamped(opened, self._stamps[path]) for path, opened in self._shares[0].items()
         )
 
     def read(self, pieces: Sequence[Piece]) -> None:
         """Fill each piece's memory from its file.
 
-        Raises ModelError where a file changed meanwhile: what lies in memory is worth nothing then.
+        Raises ModelError where a file changed or is out of reach: what lies in memory then is
+        worth nothing.
         """
         if not pieces:
             return
         path = pieces[0].row.entry.path
-        if not self.is_unchanged():
-            raise ModelError(
-                path,
-                "was changed on the disk while a LoRA was on; it is loaded anew for the next job.",
-            )
-        groups: list[list[Piece]] = [[] for _ in self._shares]
-        sizes = [0] * len(groups)
-        for piece in sorted(pieces, key=lambda piece: -piece.out.nbytes):
-            smallest = sizes.index(min(sizes))
-            groups[smallest].append(piece)
-            sizes[smallest] += piece.out.nbytes
+        groups = list(zip(self._shares, _even(pieces, len(self._shares)), strict=True))
         try:
-            side_by_side(_read, list(zip(self._shares, groups, strict=True)), len(groups))
+            is_same = self.is_unchanged()
+            if is_same:
+                side_by_side(_read, groups, len(groups))
+                is_same = self.is_unchanged()
         except OSError as error:
             reason = error.strerror or error
             raise ModelError(path, f"cannot be read any more ({reason}).") from error
+        if not is_same:
+            raise ModelError(path, "was changed on the disk while a LoRA was on.")
 
     def close(self) -> None:
         """Let go of the files."""
         for opened in self._shares:
             for file in opened.values():
                 file.close()
+
+
+def _even(pieces: Sequence[Piece], count: int) -> list[list[Piece]]:
+    """The pieces in `count` groups of about the same number of bytes."""
+    groups: list[list[Piece]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for piece in sorted(pieces, key=lambda piece: -piece.out.nbytes):
+        smallest = sizes.index(min(sizes))
+        groups[smallest].append(piece)
+        sizes[smallest] += piece.out.nbytes
+    return groups
 
 
 def _read(share: tuple[dict[Path, FileIO], Sequence[Piece]]) -> None:

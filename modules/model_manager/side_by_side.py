@@ -28,9 +28,14 @@ def side_by_side(
     """
     if threads <= 1:
         return [work(piece) for piece in pieces]
-    alone = functools.partial(_alone, work, ThreadpoolController())
+    one = functools.partial(_alone, work, ThreadpoolController())
     with ThreadPoolExecutor(threads, "easel-model") as pool:
-        return list(pool.map(alone, pieces))
+        return list(pool.map(one, pieces))
+
+
+def alone(work: Callable[[], Answer]) -> Answer:
+    """`work`, which torch does not split among further threads."""
+    return _alone(lambda _: work(), ThreadpoolController(), None)
 
 
 def _alone(

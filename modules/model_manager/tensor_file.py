@@ -1,7 +1,8 @@
 """The tensors of safetensors files, read each straight into its place.
 
 Reading (and not mapping) means that a file may be deleted, truncated or lie on a slow network
-share while its model is in use, and that the peak memory of a load is the model plus one tensor.
+share while its model is in use (but for a moment after a LoRA is first put on: `origin.py`), and
+that the peak memory of a load is the model plus one tensor.
 Knows the safetensors format; knows nothing of what the tensors mean.
 """
 
@@ -38,6 +39,7 @@ __all__ = [
     "Row",
     "TensorFile",
     "huge_pages",
+    "is_as_stamped",
     "open_sharded",
     "open_tensors",
     "read_tensors",
@@ -50,8 +52,8 @@ Formats = Callable[[str, Entry], torch.dtype | None]
 Progress = Callable[[float], None]
 """Called with the fraction 0..1 of a load that is done; from the loading thread."""
 
-FileStamp = tuple[int, int, int]
-"""Size, time of change in ns, and number of a file; another one is another file."""
+FileStamp = tuple[int, int, int, int]
+"""Size, time of its last change in ns, number, and time of its state's last change of a file."""
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
@@ -96,8 +98,9 @@ def read_tensors(
     result = {name: tensor for part in parts for name, tensor in part.tensors.items()}
     _warn_of(file.path, [name for part in parts for name in part.unusable])
     if on_read is not None and work.places:
-        stamps = {path: stamp for part in parts for path, stamp in part.stamps.items()}
-        on_read(Loaded(rows, work.places, stamps))
+        stamps = {stamp for part in parts for stamp in part.stamps.items()}
+        if len(stamps) == len({path for path, _ in stamps}):  # no file changed meanwhile
+            on_read(Loaded(rows, work.places, dict(stamps)))
     return result
 
 
@@ -159,7 +162,14 @@ OnRead = Callable[[Loaded], None]
 def stamp_of_open(file: FileIO) -> FileStamp:
     """Which file, and which state of it, is open."""
     found = os.fstat(file.fileno())
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
+
+
+def is_as_stamped(file: FileIO, stamp: FileStamp) -> bool:
+    """Whether an open file is still what it was; it may have been deleted."""
+    now = stamp_of_open(file)
+    is_deleted = not os.fstat(file.fileno()).st_nlink  # which changes its state
+    return now == stamp or (is_deleted and now[:3] == stamp[:3])
 
 
 class _Sum:

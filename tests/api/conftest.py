@@ -65,6 +65,7 @@ class DrawnPipeline:
     dtype: torch.dtype
     size_bytes: int = 1 << 20
     text_widths: tuple[int, ...] = ()
+    is_spoilt: bool = False
 
 
 @dataclass

@@ -19,7 +19,9 @@ def test_generate_shows_picture_with_its_parameters(visitor: Any) -> None:
     visitor.wait_for_picture("a red heart")
     infotext = visitor.page.inner_text("#txt2img_infotext pre")
     assert re.search(r"^a red heart\nSteps: 5, .*Size: 64x64", infotext)
-    assert re.search(r"Time [\d.]+ s · peak \d+ MB", visitor.page.inner_text("#html_log_txt2img"))
+    assert re.search(
+        r"Time [\d.]+ s · peak [\d.]+ [MG]B", visitor.page.inner_text("#html_log_txt2img")
+    )
     width = "#txt2img_gallery .preview img"
     assert visitor.page.eval_on_selector(width, "image => image.naturalWidth") == 64
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +125,31 @@ def test_job_that_ends_the_thread_leaves_the_worker_alive() -> None:
     assert left.state is State.FAILED
     assert "SystemExit: bye" in str(left.error)
     queue.close(5)
+
+
+class Heavy:
+    """Stands for a model that a failing job has at hand."""
+
+
+def test_failed_job_lets_go_of_what_it_worked_with() -> None:
+    seen: list[weakref.ref[Heavy]] = []
+
+    def fail(request: Request, report: Report) -> Result:
+        heavy = Heavy()
+        seen.append(weakref.ref(heavy))
+        try:
+            raise ZeroDivisionError("inner")
+        except ZeroDivisionError as error:
+            raise BadInput("steps", 0, "1 or more") from error
+
+    queue = JobQueue(FunctionBackend(fail))
+    job = queue.submit(ask("broken"))
+    with pytest.raises(BadInput):
+        finish(job)
+    queue.close(5)
+    gc.collect()
+    assert isinstance(job.error, BadInput) and isinstance(job.error.__cause__, ZeroDivisionError)
+    assert seen[0]() is None
 
 
 def test_full_queue_is_refused_and_keeps_what_it_has(queue: JobQueue, gate: Gate) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -17,10 +18,16 @@ from modules.model_manager.adapters.patcher import Wardrobe
 from modules.model_manager.adapters.patches import LayerPatch
 from modules.model_manager.adapters.spare import Spare
 from modules.model_manager.cache import Held, Limits, ModelCache
+from modules.model_manager.hashes import Hashes
+from modules.model_manager.library import FileKind, Library
 from modules.model_manager.load import load_checkpoint
+from modules.model_manager.networks import LoraUse, Networks, Wish
+from modules.model_manager.origin import Origin, Source
+from modules.model_manager.tensor_file import stamp_of_open
 from modules.pipelines.sd import StableDiffusion
 
 CPU = torch.device("cpu")
+TIED = "0.mid_block.attentions.0.transformer_blocks.0.attn1.to_k.weight"
 ALWAYS = 1
 """Bytes of new memory from which on weights are changed in place."""
 
@@ -64,9 +71,18 @@ def wardrobe_of(model: StableDiffusion) -> Wardrobe:
     return model.wardrobe
 
 
-def wear_in_place(model: StableDiffusion, *uses: Use) -> None:
-    put_on(model, uses, in_place_bytes=ALWAYS)
-    assert wardrobe_of(model).overwritten is not None
+def wear_in_place(model: StableDiffusion, *uses: Use, free: int = 1 << 40) -> None:
+    put_on(model, uses, in_place_bytes=ALWAYS, free=lambda device: free)
+    written = wardrobe_of(model).overwritten
+    assert written is not None and (written.spare is not None) == bool(free)
+
+
+def overwrite(path: Path) -> None:
+    """Change a file where it lies."""
+    with path.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\0")
+        os.utime(file.fileno(), (1, 1))
 
 
 def spare_of(model: StableDiffusion) -> Spare[tuple[torch.nn.Module, str]]:
@@ -100,8 +116,9 @@ def test_memory_of_the_first_time_serves_the_second(model: StableDiffusion, lora
     worn = weights(model)
     spare = spare_of(model)
     spare.wait()
-    assert spare.size_bytes == model.spare_bytes > 0
+    assert spare.is_true and spare.size_bytes == model.spare_bytes > 0
     take_off(model)
+    assert not spare.is_true
     put_on(model, [Use(lora)], in_place_bytes=ALWAYS)
     assert wardrobe_of(model).overwritten is None
     assert spare.size_bytes == 0
@@ -171,16 +188,29 @@ def test_a_file_that_is_gone_or_new_is_not_relied_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not delete open files")
+@pytest.mark.parametrize("free", [0, 1 << 40])
 def test_a_file_that_is_deleted_or_replaced_meanwhile_is_still_read(
-    model: StableDiffusion, checkpoint: Path, lora: Adapter, tmp_path: Path
+    model: StableDiffusion, checkpoint: Path, lora: Adapter, tmp_path: Path, free: int
 ) -> None:
     before = weights(model)
     other = tmp_path / "other.safetensors"
     save_file({n: t * 0 for n, t in load_file(checkpoint).items()}, other)
-    wear_in_place(model, Use(lora))
+    wear_in_place(model, Use(lora), free=free)
     other.replace(checkpoint)
     take_off(model)
     assert same(weights(model), before)
+
+
+def test_the_file_is_not_needed_once_the_copies_are_there(
+    model: StableDiffusion, checkpoint: Path, lora: Adapter
+) -> None:
+    before = weights(model)
+    wear_in_place(model, Use(lora))
+    spare_of(model).wait()
+    overwrite(checkpoint)
+    take_off(model)
+    assert same(weights(model), before)
+    assert not model.is_spoilt
 
 
 def test_a_file_that_is_overwritten_meanwhile_spoils_the_model(
@@ -189,16 +219,87 @@ def test_a_file_that_is_overwritten_meanwhile_spoils_the_model(
     cache = ModelCache(lambda device: 1 << 40)
     cache.put(checkpoint, Held(model, None, None))
     held = cache.lend(checkpoint, Limits(), CPU)
-    wear_in_place(model, Use(lora))
-    with checkpoint.open("r+b") as file:
-        file.seek(-4, os.SEEK_END)
-        file.write(b"\0\0\0\0")
-        os.utime(file.fileno(), (1, 1))
+    wear_in_place(model, Use(lora), free=0)
+    overwrite(checkpoint)
     with pytest.raises(ModelError, match="changed on the disk"):
         take_off(model)
     assert model.is_spoilt
+    with pytest.raises(ModelError, match="load it again"):
+        put_on(model, [])
     cache.take_back(checkpoint, held)
     assert cache.get(checkpoint) is None
+
+
+def test_what_was_drawn_is_good_though_the_model_is_spoilt(
+    model: StableDiffusion, checkpoint: Path, models: Path
+) -> None:
+    library = Library({FileKind.LORA: [models / "Lora"]})
+    hashes = Hashes(checkpoint.parent / "hashes.json")
+    networks = Networks(library, hashes)
+    with networks.wearing(model) as wearing:
+        wearing.change(Wish((LoraUse("t15lora"),)))
+        assert model.text_key
+        take_off(model)
+        model.shed()
+        wear_in_place(model, Use(read_adapter(models / "Lora" / "t15lora.safetensors")), free=0)
+        overwrite(checkpoint)
+    assert model.is_spoilt and not model.text_key
+    hashes.close()
+
+
+def test_a_change_while_it_is_read_is_noticed(
+    model: StableDiffusion, checkpoint: Path, lora: Adapter
+) -> None:
+    class Changing(Source):
+        """Its files change between the first look and the second."""
+
+        def is_unchanged(self) -> bool:
+            overwrite(checkpoint)
+            self.is_unchanged = super().is_unchanged  # type: ignore[method-assign]
+            return True
+
+    origin = model.origin
+    assert isinstance(origin, Origin)
+    piece = origin.find(next(model.networks.unet.parameters()))
+    assert piece is not None
+    with checkpoint.open("rb", buffering=0) as file:
+        source = Changing([{checkpoint: file}], {checkpoint: stamp_of_open(file)})
+        with pytest.raises(ModelError, match="changed on the disk"):
+            source.read([piece])
+
+
+def test_memory_that_is_there_stays_when_more_is_fetched(
+    model: StableDiffusion, tmp_path: Path, models: Path, lora: Adapter
+) -> None:
+    before = weights(model)
+    few = dataclasses.replace(lora, layers=dict(list(lora.layers.items())[:3]), path=tmp_path)
+    wear_in_place(model, Use(few))
+    first = spare_of(model)
+    first.wait()
+    take_off(model)
+    memory = {one.data_ptr() for one in first._free.values()}
+    wear_in_place(model, Use(lora))
+    assert {one.tensor.data_ptr() for one in wardrobe_of(model).changed.values()} == memory
+    spare_of(model).wait()
+    take_off(model)
+    put_on(model, [Use(lora)], in_place_bytes=ALWAYS)
+    assert wardrobe_of(model).overwritten is None
+    take_off(model)
+    assert same(weights(model), before)
+
+
+def test_tied_weights_are_changed_once(model: StableDiffusion, lora: Adapter) -> None:
+    blocks = model.networks.unet.mid_block.attentions[0].transformer_blocks[0]
+    blocks.attn1.to_v.weight = blocks.attn1.to_k.weight
+    put_on(model, [Use(lora)])
+    beside = weights(model)
+    take_off(model)
+    model.shed()
+    before = weights(model)
+    put_on(model, [Use(lora)], in_place_bytes=ALWAYS)
+    assert torch.equal(weights(model)[TIED], beside[TIED])
+    take_off(model)
+    assert same(weights(model), before)
 
 
 def test_weights_that_were_replaced_since_the_load_are_left_alone(
@@ -223,11 +324,19 @@ def test_pickles_leave_nothing_to_read_again(models: Path, tmp_path: Path, lora:
     assert same(weights(model), before)
 
 
-def test_spare_memory_ends_with_its_owner() -> None:
-    spare = Spare({key: (torch.Size((1 << 20,)), torch.float32) for key in range(8)})
-    spare.wait()
-    assert spare.has(3) and not spare.has(9)
-    piece = spare.take(3)
-    assert piece is not None and piece.shape == (1 << 20,)
-    assert spare.take(3) is None
-    assert spare.size_bytes == 7 << 22
+def test_no_memory_for_copies_is_no_failure(model: StableDiffusion, lora: Adapter) -> None:
+    before = weights(model)
+    for _ in range(2):
+        wear_in_place(model, Use(lora), free=0)
+        take_off(model)
+    assert wardrobe_of(model).spare is None
+    assert same(weights(model), before)
+
+
+def test_forgotten_memory_ends_its_thread(model: StableDiffusion, lora: Adapter) -> None:
+    wear_in_place(model, Use(lora))
+    thread = spare_of(model)._thread
+    take_off(model)
+    model.shed()
+    thread.join(60)
+    assert not thread.is_alive()

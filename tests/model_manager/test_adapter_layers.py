@@ -98,3 +98,10 @@ def test_every_layer_of_a_file_of_the_family_fits(
     take_off(tiny15)
     assert fit.fitting == fit.total == len(adapter.layers) > 30
     assert adapter.unknown == 0
+
+
+def test_one_encoder_has_one_layer_under_both_names(tiny15: StableDiffusion) -> None:
+    layers = Layers(tiny15)
+    name = "text_model_encoder_layers_0_self_attn_q_proj"
+    found = {layers.find(canonical_name(f"{part}_{name}")) for part in ("lora_te", "lora_te1")}
+    assert len(found) == 1 and None not in found

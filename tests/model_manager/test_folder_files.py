@@ -45,6 +45,14 @@ def test_safetensors_and_full_precision_go_first(
         assert is_pickled(weights) == ("safetensors" not in weights.name)
 
 
+def test_a_part_without_its_index_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "pytorch_model-00001-of-00002.bin")
+    weights = find_weights(tmp_path)
+    assert weights is not None
+    with pytest.raises(ModelError, match="index of its parts is gone"):
+        pickled_parts(weights)
+
+
 def test_missing_folder_holds_no_weights(tmp_path: Path) -> None:
     assert find_weights(tmp_path / "none") is None
 

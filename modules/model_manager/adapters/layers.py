@@ -60,15 +60,17 @@ class Layers:
                 self._by_name[_underscored(f"unet.{name}")] = layer
         encoders = pipeline.networks.encoders
         for encoder in encoders:
-            for part in _encoder_parts(encoder.row.folder, alone=len(encoders) == 1):
-                for path, module in _weighted(encoder.model):
-                    path = path.removeprefix("text_model.")
-                    layer = Layer("text", module, f"{part}.{path}")
-                    for name in (f"text_model.{path}", path):
-                        self._by_name[_underscored(f"{part}.{name}")] = layer
-                if encoder.projection is not None:
-                    layer = Layer("text", encoder.projection, f"{part}.text_projection")
-                    self._by_name[_underscored(f"{part}.text_projection")] = layer
+            parts = _encoder_parts(encoder.row.folder, alone=len(encoders) == 1)
+            for path, module in _weighted(encoder.model):
+                path = path.removeprefix("text_model.")
+                self._add_text(module, parts, path, f"text_model.{path}")
+            if encoder.projection is not None:
+                self._add_text(encoder.projection, parts, "text_projection")
+
+    def _add_text(self, module: torch.nn.Module, parts: tuple[str, ...], *names: str) -> None:
+        layer = Layer("text", module, f"{parts[0]}.{names[0]}")
+        for name in (f"{part}.{name}" for part in parts for name in names):
+            self._by_name[_underscored(name)] = layer
 
     def find(self, name: str) -> Layer | None:
         """The layer with this canonical name."""

@@ -6,19 +6,20 @@ to job costs nothing, and a layer is computed anew only where one of its own ada
 
 The first time, memory for so many tensors takes longer to get than they take to compute. So
 weights that can be read again from their file (`origin.py`) are then changed where they lie, and
-memory for the next time is fetched meanwhile.
+memory for the next time is fetched meanwhile (`spare.py`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import torch
 
+from modules.core.errors import ModelError
 from modules.model_manager.adapters.file import Adapter
 from modules.model_manager.adapters.layers import Layer, Layers
 from modules.model_manager.adapters.merge import Dose, merged_bias, merged_weight, storage_dtype
@@ -36,7 +37,7 @@ FEW: Final = 0.5
 IN_PLACE_BYTES: Final = 128 << 20
 """Of new memory; for less the weights are not written to."""
 
-MEMORY_FACTOR: Final = 2
+MEMORY_FACTOR: Final = 1.25
 """Memory for the next time is fetched only where so many times as much is free."""
 
 Slot = tuple[torch.nn.Module, str]
@@ -86,6 +87,8 @@ class _Overwritten:
     source: Source
     pieces: dict[Slot, Piece]
     recipes: dict[Slot, Hashable] = field(default_factory=dict)
+    spare: Spare[Slot] | None = None
+    """Copies of them, once they are read."""
 
 
 @dataclass(slots=True)
@@ -109,12 +112,22 @@ class Wardrobe:
 
 
 def put_on(
-    pipeline: StableDiffusion, uses: Sequence[Use], *, in_place_bytes: int = IN_PLACE_BYTES
+    pipeline: StableDiffusion,
+    uses: Sequence[Use],
+    *,
+    in_place_bytes: int = IN_PLACE_BYTES,
+    free: Callable[[torch.device], int] = free_bytes,
 ) -> list[Fit]:
     """Let the model wear exactly `uses`; one Fit each. An adapter that hardly fits is left out.
 
-    On an exception (out of memory) the model wears nothing. Raises ModelError as `take_off`.
+    `in_place_bytes`: of new memory, from which on weights are written to; `free` tells how many
+    bytes a device still has.
+
+    On an exception (out of memory) the model wears nothing. Raises ModelError for a spoilt model,
+    and as `take_off`.
     """
+    if pipeline.is_spoilt:
+        raise ModelError(pipeline.networks.path, "was changed on the disk; load it again.")
     wardrobe = _wardrobe(pipeline)
     _put_back(wardrobe)
     fits, doses = _doses(wardrobe.layers, uses)
@@ -127,7 +140,7 @@ def put_on(
     compute = pipeline.dtype  # found by a walk through the whole network
     threads = torch.get_num_threads() if pipeline.device.type == "cpu" else 1
     if wardrobe.overwritten is None:
-        _begin_in_place(pipeline, wardrobe, wanted, in_place_bytes, threads)
+        wardrobe.overwritten = _begin_in_place(pipeline, wanted, in_place_bytes, threads)
 
     def prepare(slot: Slot) -> None:
         recipe, parts = recipes[wanted[slot]], [dose for _, dose in doses[wanted[slot]]]
@@ -150,6 +163,7 @@ def put_on(
         if slot in wardrobe.changed:
             wardrobe.own[slot] = module._parameters[name]
             module._parameters[name] = wardrobe.changed[slot].tensor
+    _fetch_spare(pipeline, free)
     return fits
 
 
@@ -167,11 +181,17 @@ def take_off(pipeline: StableDiffusion) -> None:
     if written is None:
         return
     pipeline.is_spoilt = True
+    spare = written.spare
     try:
-        written.source.read(list(written.pieces.values()))
+        if spare is not None and spare.is_true:
+            spare.give_back(written.pieces, torch.get_num_threads())
+        else:
+            written.source.read(list(written.pieces.values()))
         pipeline.is_spoilt = False
     finally:
         written.source.close()
+        if spare is not None:
+            spare.release()
 
 
 def _put_back(wardrobe: Wardrobe) -> None:
@@ -190,36 +210,53 @@ def _is_worn_still(wardrobe: Wardrobe, recipes: dict[Slot, Hashable]) -> bool:
 
 
 def _begin_in_place(
-    pipeline: StableDiffusion,
-    wardrobe: Wardrobe,
-    wanted: dict[Slot, Layer],
-    least_bytes: int,
-    threads: int,
-) -> None:
-    """Where much new memory were needed: choose the weights to write into, and fetch it."""
-    origin, spare = pipeline.origin, wardrobe.spare
+    pipeline: StableDiffusion, wanted: dict[Slot, Layer], least_bytes: int, threads: int
+) -> _Overwritten | None:
+    """Where much new memory were needed: write into all weights that can be read again."""
+    origin, wardrobe = pipeline.origin, _wardrobe(pipeline)
     if not isinstance(origin, Origin):
-        return
-    found = {
-        slot: piece
-        for slot, layer in wanted.items()
-        if slot[1] == "weight"
-        and slot not in wardrobe.changed
-        and not (spare is not None and spare.has(slot))
-        and _weight(layer).dtype.itemsize > 1
-        and (piece := origin.find(_weight(layer))) is not None
-    }
-    size = sum(piece.out.nbytes for piece in found.values())
-    if not found or size < least_bytes:
-        return
+        return None
+    found: dict[Slot, Piece] = {}
+    addresses = set()
+    for slot, layer in wanted.items():
+        is_there = slot in wardrobe.changed or (wardrobe.spare and wardrobe.spare.has(slot))
+        weight = _weight(layer)
+        # 8 bits are too coarse to change; tied weights would be changed twice
+        if is_there or slot[1] != "weight" or weight.dtype.itemsize == 1:
+            continue
+        piece = origin.find(weight)
+        if piece is not None and weight.data_ptr() not in addresses:
+            found[slot] = piece
+            addresses.add(weight.data_ptr())
+    if not found or _size(found) < least_bytes:
+        return None
     source = origin.open(found.values(), threads)
+    return None if source is None else _Overwritten(source, found)
+
+
+def _fetch_spare(pipeline: StableDiffusion, free: Callable[[torch.device], int]) -> None:
+    """Begin to copy what lies under adapters, if there is memory; it is the next ones' later."""
+    wardrobe, origin = _wardrobe(pipeline), pipeline.origin
+    written, before = wardrobe.overwritten, wardrobe.spare
+    if written is None or written.spare is not None or not isinstance(origin, Origin):
+        return
+    is_fetching = before is not None and not before.is_ready
+    needed = MEMORY_FACTOR * _size(written.pieces)
+    if is_fetching or free(pipeline.device) < needed:
+        return
+    source = origin.open(written.pieces.values(), 1)
     if source is None:
         return
-    wardrobe.overwritten = _Overwritten(source, found)
-    is_fetching = spare is not None and not spare.is_ready
-    if not is_fetching and free_bytes(pipeline.device) >= MEMORY_FACTOR * size:
-        weights = {slot: _weight(wanted[slot]) for slot in found}
-        wardrobe.spare = Spare({slot: (one.shape, one.dtype) for slot, one in weights.items()})
+    kept = before.rest() if before is not None else {}
+    try:
+        written.spare = wardrobe.spare = Spare(written.pieces, source, kept)
+    except (OSError, RuntimeError, MemoryError) as error:
+        source.close()
+        log.info("No memory is fetched for the next LoRA: %s", error)
+
+
+def _size(pieces: dict[Slot, Piece]) -> int:
+    return sum(piece.out.nbytes for piece in pieces.values())
 
 
 def text_key(uses: Iterable[Use], fits: Iterable[Fit]) -> Hashable:
@@ -294,10 +331,10 @@ def _prepare(
         del wardrobe.changed[slot]  # half-written tensors are not kept where this fails
     else:
         wardrobe.changed.pop(slot, None)
-        spare = wardrobe.spare.take(slot) if wardrobe.spare is not None else None
-        if spare is None or spare.shape != shape or spare.dtype != dtype:
-            spare = torch.empty(shape, dtype=dtype, device=weight.device)
-        tensor = torch.nn.Parameter(spare, requires_grad=False)
+        memory = wardrobe.spare.take(slot) if wardrobe.spare is not None else None
+        if memory is None or memory.numel() != shape.numel() or memory.dtype != dtype:
+            memory = torch.empty(shape, dtype=dtype, device=weight.device)
+        tensor = torch.nn.Parameter(memory.view(shape), requires_grad=False)
     if name == "bias":
         merged_bias(own, doses, tensor.data)
     else:
