@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,27 @@ CPU = torch.device("cpu")
 TIED = "0.mid_block.attentions.0.transformer_blocks.0.attn1.to_k.weight"
 ALWAYS = 1
 """Bytes of new memory from which on weights are changed in place."""
+
+ENDING = """
+import sys, time, torch
+from pathlib import Path
+from modules.setup.torchvision_compat import install
+install()
+from modules.model_manager.adapters import Use, put_on, read_adapter
+from modules.model_manager.load import load_checkpoint
+from modules.model_manager.origin import Source
+
+read = Source.read
+def slowly(self, pieces):
+    time.sleep(1)
+    read(self, pieces)
+Source.read = slowly
+model = load_checkpoint(Path(sys.argv[1]), torch.device("cpu"), torch.float32)
+put_on(model, [Use(read_adapter(Path(sys.argv[2])))], in_place_bytes=1)
+spare = model.wardrobe.spare
+print("ready" if spare.is_ready else "fetching", len(spare._copies), spare._thread.daemon)
+"""
+"""A program that ends long before its thread has read all."""
 
 
 @pytest.fixture
@@ -340,3 +363,18 @@ def test_forgotten_memory_ends_its_thread(model: StableDiffusion, lora: Adapter)
     model.shed()
     thread.join(60)
     assert not thread.is_alive()
+
+
+def test_a_program_may_end_while_memory_is_fetched(checkpoint: Path, models: Path) -> None:
+    lora = models / "Lora" / "t15lora.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, str(checkpoint), str(lora)],
+        capture_output=True,
+        text=True,
+        timeout=60,  # each of the weights takes a second
+        check=False,
+    )
+    # as a daemon it would be cut off inside torch, which ends the process with SIGABRT
+    state, count, is_daemon = done.stdout.split()
+    assert (done.returncode, state, is_daemon) == (0, "fetching", "False"), done.stderr
+    assert int(count) > 100

@@ -42,7 +42,8 @@ class Spare(Generic[Key]):
         self._free = dict(kept or {})
         self._is_true = False
         work = _Fetch(weakref.ref(self), dict(pieces), source)
-        self._thread = threading.Thread(target=work, name="easel-spare", daemon=True)
+        # no daemon: one that is inside torch when Python ends takes the process down with it
+        self._thread = threading.Thread(target=work, name="easel-spare")
         self._thread.start()
 
     @property
@@ -103,7 +104,7 @@ class Spare(Generic[Key]):
 
 
 class _Fetch(Generic[Key]):
-    """What the thread does. Ends where its owner does."""
+    """What the thread does. Ends where its owner or the program does."""
 
     def __init__(
         self, owner: weakref.ref[Spare[Key]], pieces: dict[Key, Piece], source: Source
@@ -125,7 +126,7 @@ class _Fetch(Generic[Key]):
             spare = self._owner()
             memory = spare.memory(key) if spare is not None else None
             del spare
-            if memory is None:
+            if memory is None or not threading.main_thread().is_alive():
                 return
             self._source.read([Piece(piece.row, piece.first, memory)])
         spare = self._owner()
