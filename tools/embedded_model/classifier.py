@@ -6,7 +6,7 @@ will judge; the last looks of CLIP's pool are kept from it and say how often it 
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,6 @@ ROUNDS = 8
 RISE_SHARE = 0.525
 BATCH = 64
 RATE = 3e-3
-FILE = "classifier.pt"
-PARTIAL_FILE = "classifier-partial.pt"
 
 
 class Classifier(nn.Module):
@@ -61,25 +59,43 @@ class Classifier(nn.Module):
 
 
 def ensure_classifier(cache: Path) -> tuple[Classifier, float]:
-    """Train once for each list of concepts; return it and its top-1 share on held-out looks.
+    """Train once for each list of concepts; return it and its top-1 share on held-out looks."""
+
+    def paint() -> tuple[Tensor, Tensor]:
+        pool = ensure_pool(cache)
+        return paint_looks(read_pack(ensure_pack(cache)), held_out_scenes(pool))
+
+    return ensure_trained(
+        cache, "classifier", len(CONCEPTS), paint, lambda model: measure(model, ensure_pool(cache))
+    )
+
+
+def ensure_trained(
+    cache: Path,
+    name: str,
+    classes: int,
+    paint: Callable[[], tuple[Tensor, Tensor]],
+    rate: Callable[[Classifier], float],
+) -> tuple[Classifier, float]:
+    """Train on what `paint` gives, once; return it and what `rate` said of it.
 
     A killed training goes on from its last whole round.
     """
-    path, model = cache / FILE, Classifier()
+    path, partial = cache / f"{name}.pt", cache / f"{name}-partial.pt"
+    model = Classifier(classes)
     state = torch.load(path) if path.is_file() else {}
-    if not is_fitting(state):
+    if not _is_fitting(state):
         started = time.monotonic()
-        pool = ensure_pool(cache)
-        looks = paint_looks(read_pack(ensure_pack(cache)), held_out_scenes(pool))
+        looks = paint()
         torch.manual_seed(0)
-        model = Classifier()
-        for turn, loss in fit(model, cache / PARTIAL_FILE, looks):
-            log.info("Classifier: round %d of %d, loss %.3f", turn, ROUNDS, loss)
-        state = named({"weights": model.state_dict(), "accuracy": measure(model, pool)})
+        model = Classifier(classes)
+        for turn, loss in fit(model, partial, looks):
+            log.info("%s: round %d of %d, loss %.3f", name, turn, ROUNDS, loss)
+        state = _named({"weights": model.state_dict(), "accuracy": rate(model)})
         save_state(path, state)
-        (cache / PARTIAL_FILE).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         minutes = (time.monotonic() - started) / 60
-        log.info("Classifier: top-1 %.4f, %.1f min", state["accuracy"], minutes)
+        log.info("%s: %.4f right, %.1f min", name, state["accuracy"], minutes)
     model.load_state_dict(state["weights"])
     return model.eval(), state["accuracy"]
 
@@ -162,14 +178,14 @@ def fit(model: Classifier, path: Path, looks: tuple[Tensor, Tensor]) -> Iterator
     model.to(memory_format=torch.channels_last)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     state = torch.load(path) if path.is_file() else {}
-    is_resumed = is_fitting(state)
+    is_resumed = _is_fitting(state)
     if is_resumed:
         for name, part in parts.items():
             part.load_state_dict(state[name])
     for turn in range(state["rounds"] if is_resumed else 0, ROUNDS):
         loss = _run_round(model, optimiser, schedule, looks, seed=turn)
         state = {name: part.state_dict() for name, part in parts.items()}
-        save_state(path, named(state | {"rounds": turn + 1}))
+        save_state(path, _named(state | {"rounds": turn + 1}))
         yield turn + 1, loss
 
 
@@ -207,15 +223,15 @@ def prepare(pictures: Tensor, random: np.random.Generator, *, small_share: float
     return images.flip(3) if random.random() < 0.5 else images
 
 
-def named(state: dict[str, Any]) -> dict[str, Any]:
+def _named(state: dict[str, Any]) -> dict[str, Any]:
     """With what it was made for."""
     codes = [concept.code for concept in CONCEPTS]
     return state | {"codes": codes, "widths": WIDTHS, "planned": ROUNDS}
 
 
-def is_fitting(state: dict[str, Any]) -> bool:
+def _is_fitting(state: dict[str, Any]) -> bool:
     """Whether it was made for these concepts, this shape and this many rounds."""
-    return all(state.get(name) == value for name, value in named({}).items())
+    return all(state.get(name) == value for name, value in _named({}).items())
 
 
 def shrink(pixels: np.ndarray) -> np.ndarray:

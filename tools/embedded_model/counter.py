@@ -4,8 +4,6 @@ Pictures of one thing once to four times; some concepts are kept from it, and sa
 right. Must not know the generator.
 """
 
-import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,24 +14,16 @@ from torch import Tensor
 from tools.embedded_model.classifier import (
     BATCH,
     INPUT_PX,
-    ROUNDS,
     Classifier,
-    fit,
-    is_fitting,
-    named,
+    ensure_trained,
     prepare,
     shrink,
 )
 from tools.embedded_model.concepts import CONCEPTS, COUNTS, STYLES
 from tools.embedded_model.data import Picture, ensure_pack, read_pack
 from tools.embedded_model.latents import concept_pictures
-from tools.embedded_model.mixed import save_state
 from tools.embedded_model.scenes import draw_several, draw_single, paint_scene
 
-log = logging.getLogger(__name__)
-
-FILE = "counter.pt"
-PARTIAL_FILE = "counter-partial.pt"
 NUMBERS = (1, *COUNTS)
 CANVASES = ((128, 128), (128, 128), (128, 128), (192, 128), (128, 192))
 HELD_OUT_EVERY = 5
@@ -42,25 +32,16 @@ LOOKS = 3
 
 def ensure_counter(cache: Path) -> tuple[Classifier, float]:
     """Train once; return it and its share of right numbers on concepts kept from it."""
-    path, model = cache / FILE, Classifier(len(NUMBERS))
-    state = torch.load(path) if path.is_file() else {}
-    if not is_fitting(state):
-        started = time.monotonic()
+    is_test = [concept % HELD_OUT_EVERY == 0 for concept in range(len(CONCEPTS))]
+
+    def paint(*, test: bool = False) -> tuple[Tensor, Tensor]:
         drawings = concept_pictures(read_pack(ensure_pack(cache)))
-        is_test = [concept % HELD_OUT_EVERY == 0 for concept in range(len(CONCEPTS))]
-        trained = paint_numbers(drawings, [i for i, test in enumerate(is_test) if not test], 31)
-        tests = paint_numbers(drawings, [i for i, test in enumerate(is_test) if test], 32)
-        torch.manual_seed(0)
-        model = Classifier(len(NUMBERS))
-        for turn, loss in fit(model, cache / PARTIAL_FILE, trained):
-            log.info("Counter: round %d of %d, loss %.3f", turn, ROUNDS, loss)
-        state = named({"weights": model.state_dict(), "accuracy": measure(model, *tests)})
-        save_state(path, state)
-        (cache / PARTIAL_FILE).unlink(missing_ok=True)
-        minutes = (time.monotonic() - started) / 60
-        log.info("Counter: %.4f right, %.1f min", state["accuracy"], minutes)
-    model.load_state_dict(state["weights"])
-    return model.eval(), state["accuracy"]
+        chosen = [concept for concept, kept in enumerate(is_test) if kept == test]
+        return paint_numbers(drawings, chosen, seed=32 if test else 31)
+
+    return ensure_trained(
+        cache, "counter", len(NUMBERS), paint, lambda model: measure(model, *paint(test=True))
+    )
 
 
 @torch.inference_mode()
