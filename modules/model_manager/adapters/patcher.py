@@ -12,7 +12,7 @@ memory for the next time is fetched meanwhile (`spare.py`).
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -216,18 +216,17 @@ def _begin_in_place(
     origin, wardrobe = pipeline.origin, _wardrobe(pipeline)
     if not isinstance(origin, Origin):
         return None
+    weights = {slot: _weight(layer) for slot, layer in wanted.items() if slot[1] == "weight"}
+    sharing = Counter(weight.data_ptr() for weight in weights.values())
     found: dict[Slot, Piece] = {}
-    addresses = set()
-    for slot, layer in wanted.items():
+    for slot, weight in weights.items():
         is_there = slot in wardrobe.changed or (wardrobe.spare and wardrobe.spare.has(slot))
-        weight = _weight(layer)
-        # 8 bits are too coarse to change; tied weights would be changed twice
-        if is_there or slot[1] != "weight" or weight.dtype.itemsize == 1:
+        is_tied = sharing[weight.data_ptr()] > 1
+        if is_there or is_tied or weight.dtype.itemsize == 1:  # 8 bits are too coarse to change
             continue
         piece = origin.find(weight)
-        if piece is not None and weight.data_ptr() not in addresses:
+        if piece is not None:
             found[slot] = piece
-            addresses.add(weight.data_ptr())
     if not found or _size(found) < least_bytes:
         return None
     source = origin.open(found.values(), threads)
