@@ -1,6 +1,6 @@
 """Where a model's weights were read from, so that they can be read again into the same memory.
 
-What was written over comes back bit by bit, as often as the file is still the one that was read.
+What was written over comes back bit by bit, as long as the file is still the one that was read.
 Knows weights in RAM only; those on other devices are found nowhere.
 """
 
